@@ -1,0 +1,193 @@
+//! [`Config`]: everything about one instance, definite. The only view of `lima.yaml` that other rooms get.
+//!
+//! Defaults are filled in, templates in strings are expanded, every value has been validated. An `Option` here means that absence has a
+//! meaning of its own, which its comment states.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use super::{Arch, Bytes};
+
+/// One instance, as its `lima.yaml`, `_config/default.yaml`, `_config/override.yaml` and the host define it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Driver: `qemu`, `vz`, …. Validated to be a name; whether this build has the driver is the driver room's to say.
+    pub vm_type: String,
+    /// Guest system: `Linux`, `Darwin`, `FreeBSD`, `Windows`.
+    pub os: String,
+    pub arch: Arch,
+    /// Candidates in the order in which they are tried; never empty.
+    pub images: Vec<Image>,
+    pub cpus: u32,
+    pub memory: Bytes,
+    pub disk: Bytes,
+    pub ssh: Ssh,
+    pub firmware: Firmware,
+    /// QEMU's `-display` text; `none` by default.
+    pub video_display: String,
+    /// Overrides the driver's choice of CPU model; `None` lets the driver choose.
+    pub cpu_type: Option<String>,
+    /// `vmOpts.qemu.minimumVersion`; `None` accepts any QEMU that the driver supports.
+    pub qemu_minimum_version: Option<String>,
+    pub provision: Vec<Provision>,
+    pub probes: Vec<Probe>,
+    pub upgrade_packages: bool,
+    pub guest_install_prefix: String,
+    /// Text shown after READY, still a template over the instance record; empty shows nothing.
+    pub message: String,
+    pub env: BTreeMap<String, String>,
+    pub param: BTreeMap<String, String>,
+    pub host_resolver: HostResolver,
+    /// Nameservers for the guest in place of the host resolver; empty unless `hostResolver.enabled` is false.
+    pub dns: Vec<IpAddr>,
+    pub propagate_proxy_env: bool,
+    pub ca_certs: CaCerts,
+    pub plain: bool,
+    /// IANA name; empty leaves the guest's own zone.
+    pub timezone: String,
+    pub user: User,
+    /// Address of the first NIC: `52:55:55:…`, derived from the machine and the instance directory.
+    pub mac_address: String,
+    /// Keys that this file sets and that have no effect in this version, by their YAML path, for one warning each.
+    pub inactive_keys: Vec<String>,
+    /// The filled-in document in upstream's key order, for `list --json` and `validate --fill`.
+    pub document: serde_json::Value,
+}
+
+/// One candidate for the boot disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Path, `file:` URL or remote URL, as written.
+    pub location: String,
+    pub arch: Arch,
+    /// `algorithm:hex`; `None` skips the check.
+    pub digest: Option<String>,
+    /// Empty unless written. Only candidates with the pair of the first one that fits the architecture are used.
+    pub variant: String,
+    pub arch_variant: String,
+    /// Direct boot: without a kernel the firmware boots the disk.
+    pub kernel: Option<Kernel>,
+    pub initrd: Option<FileRef>,
+}
+
+/// A kernel for direct boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kernel {
+    pub file: FileRef,
+    /// Kernel command line, verbatim; empty passes none.
+    pub cmdline: String,
+}
+
+/// A file somewhere, with its digest if one was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRef {
+    pub location: String,
+    pub digest: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ssh {
+    /// Port on the host's loopback; 0 takes a free one at each start.
+    pub local_port: u16,
+    pub load_dot_ssh_pub_keys: bool,
+    pub forward_agent: bool,
+    pub forward_x11: bool,
+    pub forward_x11_trusted: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Firmware {
+    pub legacy_bios: bool,
+    /// Files tried before the system's firmware.
+    pub images: Vec<FileRef>,
+}
+
+/// One entry of `provision:`. Its number in the guest is its place in the merged list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provision {
+    pub mode: ProvisionMode,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProvisionMode {
+    System {
+        script: String,
+    },
+    User {
+        script: String,
+    },
+    Boot {
+        script: String,
+    },
+    Dependency {
+        script: String,
+        skip_default_resolution: bool,
+    },
+    Data(ProvisionFile),
+    /// `yq`: changes a YAML, JSON, … file in the guest by an expression.
+    Yq {
+        expression: String,
+        format: String,
+        path: String,
+        owner: String,
+        permissions: String,
+    },
+    /// `ansible`: a playbook that runs on the host.
+    Ansible {
+        playbook: String,
+    },
+}
+
+/// A file that provisioning writes in the guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvisionFile {
+    pub content: String,
+    pub overwrite: bool,
+    /// `user:group`.
+    pub owner: String,
+    /// Absolute path in the guest.
+    pub path: String,
+    /// Octal digits.
+    pub permissions: String,
+}
+
+/// A readiness probe of the user's: runs in the guest as the guest's user until it succeeds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    pub description: String,
+    /// Starts with `#!`.
+    pub script: String,
+    /// Shown when the probe never succeeds; may be empty.
+    pub hint: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostResolver {
+    pub enabled: bool,
+    /// Whether AAAA is answered; without it every AAAA question gets an empty answer.
+    pub ipv6: bool,
+    /// Name → address or other name, as written.
+    pub hosts: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CaCerts {
+    pub remove_defaults: bool,
+    /// Paths on the host.
+    pub files: Vec<PathBuf>,
+    /// PEM texts.
+    pub certs: Vec<String>,
+}
+
+/// The guest's user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    pub name: String,
+    pub comment: String,
+    /// Absolute path in the guest.
+    pub home: String,
+    pub shell: String,
+    pub uid: u32,
+    pub passwordless_sudo: bool,
+}

@@ -1,0 +1,7 @@
+//! The only unsafe code: what neither std nor nix offers safely. Each item is a thin, safe wrapper around one system facility.
+
+#![allow(unsafe_code, reason = "this room is where unsafe lives")]
+
+pub mod pidfd;
+pub mod spawn;
+pub mod terminal;

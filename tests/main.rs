@@ -1,0 +1,1 @@
+//! The promises that limactl makes to its users, one module each.
