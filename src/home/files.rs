@@ -1,0 +1,84 @@
+//! Reading and writing whole files, with the path in every error.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+
+use super::Error;
+
+/// Replaces `path` by `content` with permission bits `mode`: readers see the old file or the new one, never a part, also after a crash.
+pub fn write_atomic(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
+    let failed = |source| Error::Write {
+        path: path.to_path_buf(),
+        source,
+    };
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let mut temporary = tempfile::Builder::new()
+        .suffix(".tmp")
+        .tempfile_in(parent)
+        .map_err(failed)?;
+    temporary.write_all(content).map_err(failed)?;
+    temporary
+        .as_file()
+        .set_permissions(fs::Permissions::from_mode(mode))
+        .map_err(failed)?;
+    temporary.as_file().sync_data().map_err(failed)?;
+    temporary.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// The text of a file.
+pub fn read_text(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(|source| Error::Read {
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// The text of a file that may be absent.
+pub fn read_optional(path: &Path) -> Result<Option<String>, Error> {
+    match read_text(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a file; its absence is what was wanted.
+pub fn remove_if_present(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(Error::Remove {
+            path: path.to_path_buf(),
+            source,
+        }),
+    }
+}
+
+/// Makes a directory and its missing parents, accessible to the user alone; existing ones keep their mode.
+pub(super) fn make_private_dir(path: &Path) -> Result<(), Error> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| Error::Write {
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// Opens a file for locking, making it if it is absent. The content stays as it is.
+pub(super) fn open_for_lock(path: &Path) -> Result<File, Error> {
+    if let Some(parent) = path.parent() {
+        make_private_dir(parent)?;
+    }
+    let opened = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path);
+    opened.map_err(|source| Error::Lock {
+        path: path.to_path_buf(),
+        source,
+    })
+}

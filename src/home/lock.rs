@@ -1,0 +1,147 @@
+//! Locks that end with their holder: `flock(2)` on a named file.
+//!
+//! A lock belongs to the open file description, so a child that inherits the descriptor holds it too: that is how QEMU proves that it lives.
+//! Whoever only wants to know takes the lock shared, without waiting, and lets go at once. Whoever takes it for himself may meet such
+//! a probe, and so tries for a second before he calls it held.
+
+use std::fs::{File, TryLockError};
+use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::{Error, files};
+
+/// How long taking a lock retries, because probes of others come and go.
+const PROBE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A lock held by this process, until it is dropped or (where the descriptor was handed on) until the last holder ends.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Takes the lock at `path` for this process alone; `None` if somebody else holds it.
+    pub fn try_acquire(path: &Path) -> Result<Option<Lock>, Error> {
+        Lock::acquire_within(path, PROBE_PATIENCE)
+    }
+
+    /// The same with a patience of the caller's choice.
+    pub fn acquire_within(path: &Path, patience: Duration) -> Result<Option<Lock>, Error> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let file = files::open_for_lock(path)?;
+            match file.try_lock() {
+                // Between opening and locking, a delete may have replaced the file: a lock on an orphan protects nothing.
+                Ok(()) if is_still(&file, path) => {
+                    return Ok(Some(Lock {
+                        file,
+                        path: path.to_path_buf(),
+                    }));
+                }
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return Ok(None),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+                Err(TryLockError::Error(source)) => {
+                    return Err(Error::Lock {
+                        path: path.to_path_buf(),
+                        source,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Replaces what the lock file says about its holder.
+    pub fn write_content(&mut self, content: &str) -> Result<(), Error> {
+        let failed = |source| Error::Write {
+            path: self.path.clone(),
+            source,
+        };
+        self.file.set_len(0).map_err(failed)?;
+        self.file.rewind().map_err(failed)?;
+        self.file.write_all(content.as_bytes()).map_err(failed)
+    }
+
+    /// Gives the descriptor away, lock and all: to be inherited by a child.
+    pub fn into_file(self) -> File {
+        self.file
+    }
+}
+
+fn is_still(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(held), Ok(named)) => held.ino() == named.ino() && held.dev() == named.dev(),
+        _ => false,
+    }
+}
+
+/// Whether somebody holds the lock at `path` now. A file that does not exist is not locked.
+pub fn is_held(path: &Path) -> Result<bool, Error> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(source) => {
+            return Err(Error::Lock {
+                path: path.to_path_buf(),
+                source,
+            });
+        }
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(source)) => Err(Error::Lock {
+            path: path.to_path_buf(),
+            source,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_has_one_holder_and_ends_with_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("deep/x.lock");
+        assert!(!is_held(&path).unwrap());
+        let lock = Lock::try_acquire(&path).unwrap().unwrap();
+        assert!(is_held(&path).unwrap());
+        assert!(Lock::acquire_within(&path, Duration::ZERO).unwrap().is_none());
+        drop(lock);
+        assert!(!is_held(&path).unwrap());
+        assert!(Lock::try_acquire(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_child_that_inherits_the_descriptor_holds_the_lock() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("x.lock");
+        let lock = Lock::try_acquire(&path).unwrap().unwrap();
+        let mut command = std::process::Command::new("sh");
+        command
+            .args(["-c", "read line"])
+            .stdin(std::process::Stdio::piped());
+        crate::sys::spawn::pass_fds(&mut command, vec![lock.into_file().into()]);
+        let mut child = command.spawn().unwrap();
+        drop(command);
+        assert!(is_held(&path).unwrap());
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(!is_held(&path).unwrap());
+    }
+
+    #[test]
+    fn the_content_names_the_holder() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("x.lock");
+        let mut lock = Lock::try_acquire(&path).unwrap().unwrap();
+        lock.write_content("a long first text\n").unwrap();
+        lock.write_content("{}\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{}\n");
+    }
+}

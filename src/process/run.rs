@@ -1,0 +1,175 @@
+//! Running a program to its end.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::Error;
+
+/// How a program ended and what it said.
+#[derive(Debug)]
+pub struct Finished {
+    pub status: ExitStatus,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+}
+
+/// The absolute path of a program that is looked for in `PATH`.
+pub fn find(program: &str) -> Result<PathBuf, Error> {
+    which::which(program).map_err(|_| Error::NotFound {
+        program: program.to_owned(),
+    })
+}
+
+/// Runs `command` with `input` on its standard input until it ends. At `deadline` it is killed, and that is an error.
+pub fn run(command: &mut Command, input: &[u8], deadline: Duration) -> Result<Finished, Error> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|source| spawn_error(&program, source))?;
+    let end = Instant::now() + deadline;
+    // Pipes are served by threads of their own, so that no full pipe can stop the program; they end when the program closes them.
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // A program that does not read its input closes the pipe; what it prints tells more than this error would.
+            stdin.map(|mut pipe| pipe.write_all(input))
+        });
+        let stdout = scope.spawn(move || drain(stdout));
+        let stderr = scope.spawn(move || drain(stderr));
+        let status = wait_until(&mut child, end);
+        if status.is_none() {
+            kill_and_reap(&mut child);
+        }
+        let (stdout, stderr) = (
+            stdout.join().unwrap_or_default(),
+            stderr.join().unwrap_or_default(),
+        );
+        match status {
+            Some(status) => Ok(Finished {
+                status,
+                stdout,
+                stderr: String::from_utf8_lossy(&stderr).into_owned(),
+            }),
+            None => Err(Error::Deadline {
+                program: program.clone(),
+                after: deadline,
+            }),
+        }
+    })
+}
+
+/// The same; an exit status other than 0 is an error that carries what the program said.
+pub fn run_checked(command: &mut Command, input: &[u8], deadline: Duration) -> Result<Finished, Error> {
+    let finished = run(command, input, deadline)?;
+    if finished.status.success() {
+        return Ok(finished);
+    }
+    let argv = std::iter::once(command.get_program()).chain(command.get_args());
+    let argv = argv.map(|arg| arg.to_string_lossy().into_owned()).collect();
+    Err(Error::Failed {
+        argv,
+        status: finished.status,
+        stderr: finished.stderr,
+    })
+}
+
+pub(super) fn spawn_error(program: &str, source: std::io::Error) -> Error {
+    let program = program.to_owned();
+    match source.kind() {
+        std::io::ErrorKind::NotFound => Error::NotFound { program },
+        _ => Error::Spawn { program, source },
+    }
+}
+
+fn drain(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        // What was read before an error is kept.
+        let _ = pipe.read_to_end(&mut bytes);
+    }
+    bytes
+}
+
+fn wait_until(child: &mut Child, end: Instant) -> Option<ExitStatus> {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Ok(Some(status)) = child.try_wait() {
+            return Some(status);
+        }
+        if Instant::now() >= end {
+            return None;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+fn kill_and_reap(child: &mut Child) {
+    // Both fail only if the child has ended, which is what is wanted.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn input_reaches_the_program_and_its_words_come_back() {
+        let finished = run(
+            &mut shell("cat; echo no >&2; exit 3"),
+            b"in",
+            Duration::from_secs(10),
+        )
+        .unwrap();
+        assert_eq!(
+            (finished.stdout.as_slice(), finished.stderr.as_str()),
+            (&b"in"[..], "no\n")
+        );
+        assert_eq!(finished.status.code(), Some(3));
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_killed() {
+        let error = run(&mut shell("exec sleep 100"), b"", Duration::from_millis(50)).unwrap_err();
+        assert!(matches!(error, Error::Deadline { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_failure_names_the_command_and_its_last_words() {
+        let error = run_checked(
+            &mut shell("echo broken >&2; exit 1"),
+            b"",
+            Duration::from_secs(10),
+        )
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "failed to run [\"sh\", \"-c\", \"echo broken >&2; exit 1\"]: broken: exit status: 1"
+        );
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = run(
+            &mut Command::new("no-such-program-here"),
+            b"",
+            Duration::from_secs(1),
+        )
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "exec: \"no-such-program-here\": executable file not found in $PATH"
+        );
+    }
+}
