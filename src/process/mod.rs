@@ -6,6 +6,7 @@
 pub mod daemon;
 pub mod identity;
 mod run;
+pub mod session;
 
 use std::io;
 use std::path::PathBuf;
