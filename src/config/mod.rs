@@ -1,14 +1,292 @@
 //! What was asked, made definite: YAML text, edits and facts about the host in; one [`Config`] out.
 //!
-//! Steps: read (`written`), merge and fill in (`defaults`), check everything (`validate`), hand out (`resolved`). Nothing here opens
-//! a socket, runs a program or reads the environment; what depends on the machine arrives as [`HostFacts`].
+//! Steps of [`load`]: text → nodes with places (`node`, `scalar`) → what was written (`decode`, `written`) → three files become one
+//! (`merge`) → defaults (`defaults`, `fill_devices`) → every problem at once (`validate`) → [`Config`] (`resolve`, `resolved`).
+//! Beside it: edits that keep the text (`edits`), names (`name`), the guest's proxy variables (`proxy`).
+//!
+//! Nothing here opens a file or a socket, runs a program or reads the environment; what depends on the machine arrives as [`HostFacts`]
+//! and as [`Request::look`]. Invariants: a `Config` exists only if validation found nothing; a key that has no effect is in
+//! `inactive_keys` or `unsupported`, never silently dropped; unknown keys warn, never fail.
 
+pub mod activity;
+pub mod decode;
+pub mod defaults;
+mod fill_devices;
 pub mod host;
+pub mod mac;
+pub mod merge;
+pub mod name;
+pub mod node;
+pub mod paths;
 pub mod platform;
 pub mod quantity;
+mod resolve;
 pub mod resolved;
+pub mod scalar;
+pub mod source;
+pub mod template;
+pub mod validate;
+pub mod version;
+pub mod written;
 
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+pub use activity::InactiveKey;
 pub use host::HostFacts;
 pub use platform::{Arch, HostOs};
 pub use quantity::Bytes;
 pub use resolved::Config;
+
+use decode::{Problem, Reader, UnknownKey};
+use merge::Sources;
+use node::{Fault, FaultKind};
+use source::Mark;
+use validate::Invalid;
+use written::LimaYaml;
+
+/// A YAML text and what error messages call it: `main file `/x/lima.yaml``, `default file `…``, or just the argument.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'a> {
+    pub label: &'a str,
+    pub bytes: &'a [u8],
+}
+
+/// What is at a path of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathKind {
+    Absent,
+    Directory,
+    Socket,
+    /// A file or anything else.
+    Other,
+}
+
+/// One instance to load.
+pub struct Request<'a> {
+    pub main: Text<'a>,
+    /// `_config/default.yaml`, if there is one.
+    pub defaults: Option<Text<'a>>,
+    /// `_config/override.yaml`, if there is one.
+    pub overrides: Option<Text<'a>>,
+    /// Absolute path of the instance's file, `$LIMA_HOME/NAME/lima.yaml`, whether or not it exists already. Its directory is the
+    /// instance's, and that directory's name is the instance's; MAC addresses depend on it. `validate` uses `$LIMA_HOME/NAME.yaml`.
+    pub file: &'a Path,
+    /// Trimmed content of `lima-version`; empty if that file is missing. Ignored unless `existing`.
+    pub lima_version: &'a str,
+    /// Whether the instance has files beside `lima.yaml` and `lima-version` already.
+    pub existing: bool,
+    /// The names in `networks.yaml`.
+    pub known_networks: &'a [String],
+    /// Looks what is at an absolute path, symbolic links followed.
+    pub look: &'a dyn Fn(&Path) -> PathKind,
+}
+
+/// The networks of a `networks.yaml` that nobody changed.
+pub const DEFAULT_NETWORKS: [&str; 4] = ["user-v2", "shared", "bridged", "host"];
+
+/// Where an instance lives, as far as its defaults depend on it.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub file: PathBuf,
+    pub dir: PathBuf,
+    pub name: String,
+    /// Recorded version of an existing instance.
+    recorded: Option<String>,
+}
+
+impl Place {
+    fn new(request: &Request) -> Place {
+        let dir = request.file.parent().unwrap_or(Path::new(".")).to_path_buf();
+        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let recorded = request.existing.then(|| request.lima_version.to_owned());
+        Place {
+            file: request.file.to_path_buf(),
+            dir,
+            name,
+            recorded,
+        }
+    }
+
+    /// The version whose habits this instance keeps: the recorded one, or our own for a new instance.
+    pub fn version(&self) -> &str {
+        self.recorded.as_deref().unwrap_or(version::OWN)
+    }
+}
+
+/// Something to tell the user that does not stop the work; `fields` are logrus fields, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    pub message: String,
+    pub fields: Vec<(String, String)>,
+}
+
+/// A loaded instance.
+#[derive(Debug)]
+pub struct Loaded {
+    pub config: Config,
+    pub warnings: Vec<Warning>,
+}
+
+/// Why an instance cannot be loaded. The words and their frames are upstream's.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// One or more texts are not YAML or do not fit the schema.
+    #[error("{}", join(.0))]
+    Unmarshal(Vec<BrokenText>),
+    /// Every problem of a document that could be read. The command line puts its own frame around it.
+    #[error("{}", join(.0))]
+    Invalid(Vec<Invalid>),
+}
+
+/// A text with faults, each with its place and the lines around it.
+#[derive(Debug)]
+pub struct BrokenText {
+    pub label: String,
+    pub problems: Vec<Problem>,
+    text: String,
+}
+
+impl fmt::Display for BrokenText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "failed to unmarshal YAML ({}): ", self.label)?;
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(
+                f,
+                "{} {}\n{}",
+                problem.mark,
+                problem.what,
+                source::excerpt(&self.text, problem.mark)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn join<T: fmt::Display>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Loads one instance: reads the three texts, fills in defaults, checks everything.
+pub fn load(request: &Request, host: &HostFacts) -> Result<Loaded, Error> {
+    let (sources, mut warnings) = read_all(request)?;
+    let place = Place::new(request);
+    let mut problems = validate::unused_params(&sources.file);
+    let filled = defaults::fill(sources, &place, host);
+    warnings.extend(filled.warnings);
+    problems.extend(validate::validate(
+        &filled.yaml,
+        host,
+        request.known_networks,
+        request.look,
+    ));
+    if !problems.is_empty() {
+        return Err(Error::Invalid(problems));
+    }
+    let config = resolve::resolve(filled.yaml, &filled.written, &place, host);
+    Ok(Loaded { config, warnings })
+}
+
+/// What is written in one text, without defaults or validation, and the warning about its unknown keys.
+pub fn read(text: Text) -> Result<(LimaYaml, Option<Warning>), Error> {
+    decode_text(text).map_err(|broken| Error::Unmarshal(vec![broken]))
+}
+
+fn read_all(request: &Request) -> Result<(Sources, Vec<Warning>), Error> {
+    let mut broken = Vec::new();
+    let mut warnings = Vec::new();
+    let mut read = |text: Option<Text>| match text.map(decode_text) {
+        Some(Ok((yaml, warning))) => {
+            warnings.extend(warning);
+            yaml
+        }
+        Some(Err(text)) => {
+            broken.push(text);
+            LimaYaml::default()
+        }
+        None => LimaYaml::default(),
+    };
+    let file = read(Some(request.main));
+    let defaults = read(request.defaults);
+    let overrides = read(request.overrides);
+    if broken.is_empty() {
+        Ok((
+            Sources {
+                file,
+                defaults,
+                overrides,
+            },
+            warnings,
+        ))
+    } else {
+        Err(Error::Unmarshal(broken))
+    }
+}
+
+fn decode_text(text: Text) -> Result<(LimaYaml, Option<Warning>), BrokenText> {
+    let broken = |problems, source: &str| BrokenText {
+        label: text.label.to_owned(),
+        problems,
+        text: source.to_owned(),
+    };
+    let source = std::str::from_utf8(text.bytes).map_err(|error| {
+        let valid = String::from_utf8_lossy(&text.bytes[..error.valid_up_to()]);
+        let last = valid.rsplit('\n').next().unwrap_or_default();
+        let mark = Mark {
+            line: valid.matches('\n').count() + 1,
+            column: last.chars().count() + 1,
+        };
+        broken(
+            vec![
+                Fault {
+                    mark,
+                    what: FaultKind::NotUtf8,
+                }
+                .into(),
+            ],
+            &String::from_utf8_lossy(text.bytes),
+        )
+    })?;
+    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
+    let document = node::parse(source).map_err(|fault| broken(vec![fault.into()], source))?;
+    let mut reader = Reader::default();
+    reader
+        .problems
+        .extend(document.faults.into_iter().map(Problem::from));
+    let yaml = match document.root.filter(|root| !decode::is_null(root)) {
+        Some(root) => decode::Decode::decode(&root, &mut reader).unwrap_or_default(),
+        None => LimaYaml::default(),
+    };
+    if reader.problems.is_empty() {
+        Ok((yaml, unknown_keys(text.label, &reader.unknown)))
+    } else {
+        reader.problems.sort_by_key(|problem| problem.mark);
+        Err(broken(reader.problems, source))
+    }
+}
+
+/// One warning that names every unknown key of a text with its place.
+fn unknown_keys(label: &str, keys: &[UnknownKey]) -> Option<Warning> {
+    let describe = |key: &UnknownKey| {
+        let meant = key
+            .meant
+            .map(|meant| format!(" (did you mean \"{meant}\"?)"))
+            .unwrap_or_default();
+        format!("{} unknown field \"{}\"{meant}", key.mark, key.path)
+    };
+    (!keys.is_empty()).then(|| Warning {
+        message: "Non-strict YAML detected; please check for typos".to_owned(),
+        fields: vec![
+            ("comment".to_owned(), label.to_owned()),
+            (
+                "error".to_owned(),
+                keys.iter().map(describe).collect::<Vec<_>>().join(", "),
+            ),
+        ],
+    })
+}

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::activity::InactiveKey;
 use super::{Arch, Bytes};
 
 /// One instance, as its `lima.yaml`, `_config/default.yaml`, `_config/override.yaml` and the host define it.
@@ -49,8 +50,10 @@ pub struct Config {
     pub user: User,
     /// Address of the first NIC: `52:55:55:…`, derived from the machine and the instance directory.
     pub mac_address: String,
-    /// Keys that this file sets and that have no effect in this version, by their YAML path, for one warning each.
-    pub inactive_keys: Vec<String>,
+    /// Keys that are set and have no effect in this version: one warning each at create and start.
+    pub inactive_keys: Vec<InactiveKey>,
+    /// Keys that are set and would make this another guest than the one asked for: create and start refuse, naming each.
+    pub unsupported: Vec<InactiveKey>,
     /// The filled-in document in upstream's key order, for `list --json` and `validate --fill`.
     pub document: serde_json::Value,
 }

@@ -1,0 +1,274 @@
+//! Which keys of `lima.yaml` act in this version, from one table: the warnings at create and start, the refusals, and the table in
+//! `docs/lima-yaml.md` all read it.
+//!
+//! Validation accepts whatever upstream accepts. A key that cannot act yet is either named in a warning, where the guest is what was asked
+//! but for one convenience, or refused when an instance is created or started, where it would be another guest than the one asked for.
+
+use std::fmt;
+
+use super::written::*;
+
+/// What a key does today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    Acts,
+    /// No effect: one warning.
+    Warns(&'static str),
+    /// Not supported: create and start refuse.
+    Refuses(&'static str),
+}
+
+/// A key that is set and does not act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InactiveKey {
+    /// YAML path.
+    pub path: &'static str,
+    pub reason: &'static str,
+    pub effect: Effect,
+}
+
+impl fmt::Display for InactiveKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = match self.effect {
+            Effect::Refuses(_) => "is not supported by this version",
+            _ => "has no effect in this version",
+        };
+        write!(f, "field `{}` {verb}: {}", self.path, self.reason)
+    }
+}
+
+/// One row: a key or a value of a key, what it does, and when it counts as set. The test sees the document as written (merged, without
+/// defaults) and filled in.
+pub struct Row {
+    pub path: &'static str,
+    pub effect: Effect,
+    is_set: fn(&LimaYaml, &LimaYaml) -> bool,
+}
+
+const fn acts(path: &'static str) -> Row {
+    Row {
+        path,
+        effect: Effect::Acts,
+        is_set: |_, _| false,
+    }
+}
+
+const fn warns(path: &'static str, reason: &'static str, is_set: fn(&LimaYaml, &LimaYaml) -> bool) -> Row {
+    Row {
+        path,
+        effect: Effect::Warns(reason),
+        is_set,
+    }
+}
+
+const fn refuses(path: &'static str, reason: &'static str, is_set: fn(&LimaYaml, &LimaYaml) -> bool) -> Row {
+    Row {
+        path,
+        effect: Effect::Refuses(reason),
+        is_set,
+    }
+}
+
+fn is_true(field: Option<bool>) -> bool {
+    field == Some(true)
+}
+
+fn any<T>(list: &Option<Vec<T>>, test: impl Fn(&T) -> bool) -> bool {
+    list.as_ref().is_some_and(|list| list.iter().any(test))
+}
+
+fn provisions(yaml: &LimaYaml, mode: &str) -> bool {
+    any(&yaml.provision, |entry| entry.mode.as_deref() == Some(mode))
+}
+
+/// Every key of the schema.
+pub const ROWS: &[Row] = &[
+    acts("minimumLimaVersion"),
+    refuses(
+        "base",
+        "templates that build on other templates come later",
+        |written, _| written.base.as_ref().is_some_and(|b| !b.0.is_empty()),
+    ),
+    acts("vmType: qemu"),
+    refuses("vmType", "the only driver is `qemu`", |_, yaml| {
+        yaml.vm_type.as_deref() != Some("qemu")
+    }),
+    acts("os: Linux"),
+    refuses("os", "guests other than Linux cannot be set up yet", |_, yaml| {
+        yaml.os.as_deref() != Some("Linux")
+    }),
+    acts("arch"),
+    acts("vmOpts.qemu"),
+    warns("osOpts", "it is for Windows guests", |written, _| {
+        written.os_opts.as_ref().is_some_and(|map| !map.is_empty())
+    }),
+    acts("images"),
+    acts("cpuType"),
+    acts("cpus"),
+    acts("memory"),
+    acts("disk"),
+    refuses(
+        "additionalDisks",
+        "disks beside the boot disk cannot be attached yet",
+        |_, yaml| any(&yaml.additional_disks, |_| true),
+    ),
+    warns(
+        "mounts",
+        "directories of the host are not mounted yet",
+        |_, yaml| any(&yaml.mounts, |_| true),
+    ),
+    warns(
+        "mountType",
+        "directories of the host are not mounted yet",
+        |written, yaml| written.mount_type.is_some() && yaml.mounts.is_some(),
+    ),
+    acts("mountTypesUnsupported"),
+    warns(
+        "mountInotify",
+        "directories of the host are not mounted yet",
+        |_, yaml| is_true(yaml.mount_inotify),
+    ),
+    acts("ssh"),
+    acts("firmware.legacyBIOS"),
+    warns("firmware.images", "the system's firmware is used", |_, yaml| {
+        any(&yaml.firmware.clone().unwrap_or_default().images, |_| true)
+    }),
+    warns("audio", "sound is not connected yet", |_, yaml| {
+        yaml.audio
+            .as_ref()
+            .and_then(|audio| audio.device.as_deref())
+            .is_some_and(|device| !matches!(device, "" | "none"))
+    }),
+    acts("video.display: none"),
+    warns("video", "displays are not shown yet", |_, yaml| {
+        yaml.video
+            .as_ref()
+            .is_some_and(|video| video.display.as_deref() != Some("none"))
+    }),
+    acts("provision: system, user, boot, dependency, data"),
+    warns("provision[].mode: yq", "such entries are skipped", |_, yaml| {
+        provisions(yaml, "yq")
+    }),
+    warns("provision[].mode: ansible", "playbooks are not run", |_, yaml| {
+        provisions(yaml, "ansible")
+    }),
+    acts("upgradePackages"),
+    warns(
+        "containerd",
+        "it is not installed by this version",
+        |written, yaml| {
+            let wanted = |containerd: &Containerd| is_true(containerd.system) || is_true(containerd.user);
+            written.containerd.as_ref().is_some_and(wanted) && yaml.containerd.as_ref().is_some_and(wanted)
+        },
+    ),
+    warns(
+        "guestInstallPrefix",
+        "nothing is installed in the guest",
+        |written, _| {
+            written
+                .guest_install_prefix
+                .as_deref()
+                .is_some_and(|prefix| prefix != "/usr/local")
+        },
+    ),
+    acts("probes"),
+    warns(
+        "portForwards",
+        "ports of the guest are not forwarded yet",
+        |_, yaml| any(&yaml.port_forwards, |rule| !is_true(rule.ignore)),
+    ),
+    warns(
+        "copyToHost",
+        "files are not copied from the guest yet",
+        |_, yaml| any(&yaml.copy_to_host, |_| true),
+    ),
+    acts("message"),
+    refuses("networks", "only the default network exists yet", |_, yaml| {
+        any(&yaml.networks, |_| true)
+    }),
+    acts("env"),
+    acts("param"),
+    acts("dns"),
+    acts("hostResolver"),
+    acts("propagateProxyEnv"),
+    acts("caCerts"),
+    warns("rosetta", "it is for the `vz` driver", |written, _| {
+        written
+            .rosetta
+            .as_ref()
+            .is_some_and(|rosetta| is_true(rosetta.enabled))
+    }),
+    acts("plain"),
+    acts("timezone"),
+    warns("nestedVirtualization", "it is for the `vz` driver", |_, yaml| {
+        is_true(yaml.nested_virtualization)
+    }),
+    acts("user"),
+    warns("tpm", "no TPM is emulated yet", |_, yaml| is_true(yaml.tpm)),
+];
+
+/// The keys that are set and only warned about, and those that are refused.
+pub fn inactive(written: &LimaYaml, yaml: &LimaYaml) -> (Vec<InactiveKey>, Vec<InactiveKey>) {
+    let mut warned = Vec::new();
+    let mut refused = Vec::new();
+    for row in ROWS.iter().filter(|row| (row.is_set)(written, yaml)) {
+        let key = |reason| InactiveKey {
+            path: row.path,
+            reason,
+            effect: row.effect,
+        };
+        match row.effect {
+            Effect::Acts => {}
+            Effect::Warns(reason) => warned.push(key(reason)),
+            Effect::Refuses(reason) => refused.push(key(reason)),
+        }
+    }
+    (warned, refused)
+}
+
+/// The table of `docs/lima-yaml.md`, in Markdown.
+pub fn table() -> String {
+    let mut out = String::from("| key | today |\n|---|---|\n");
+    for row in ROWS {
+        let today = match row.effect {
+            Effect::Acts => "acts".to_owned(),
+            Effect::Warns(reason) => format!("no effect, warns: {reason}"),
+            Effect::Refuses(reason) => format!("refused at create and start: {reason}"),
+        };
+        out += &format!("| `{}` | {today} |\n", row.path);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_the_schema_has_a_row() {
+        let root = |path: &'static str| path.split(['.', ':', '[']).next().unwrap_or_default();
+        for key in LimaYaml::KEYS {
+            assert!(
+                ROWS.iter().any(|row| root(row.path) == *key),
+                "no row for `{key}`"
+            );
+        }
+        for row in ROWS {
+            assert!(
+                LimaYaml::KEYS.contains(&root(row.path)),
+                "`{}` is not a key",
+                row.path
+            );
+        }
+    }
+
+    #[test]
+    fn the_page_shows_this_table() {
+        let page = include_str!("../../docs/lima-yaml.md");
+        assert!(
+            page.contains(&table()),
+            "docs/lima-yaml.md must contain:\n{}",
+            table()
+        );
+    }
+}
