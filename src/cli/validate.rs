@@ -1,0 +1,64 @@
+//! `limactl validate`: checks files as `create` would, and can print them with all defaults filled in.
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::context::App;
+use super::locator::Locator;
+use super::{Outcome, list_json, print, yaml_text};
+use crate::config::Loaded;
+use crate::instance::Context;
+
+/// Validate YAML templates
+#[derive(Debug, Args)]
+#[command(override_usage = "limactl validate TEMPLATE [TEMPLATE, ...] [flags]")]
+pub struct ValidateArgs {
+    #[arg(value_name = "FILE.yaml", required = true)]
+    pub files: Vec<String>,
+    /// Print the files with all defaults filled in
+    #[arg(long)]
+    pub fill: bool,
+}
+
+pub fn run(args: ValidateArgs, app: &App) -> Outcome {
+    let context = app.context()?;
+    let several = args.files.len() > 1;
+    for file in &args.files {
+        let loaded = load(&context, file)?;
+        for warning in &loaded.warnings {
+            warn(warning);
+        }
+        tracing::info!("`{file}`: OK");
+        if args.fill {
+            let text = yaml_text::block(&list_json::without_empty_objects(loaded.config.document));
+            print(&if several {
+                format!("---\n{text}...\n")
+            } else {
+                format!("{text}\n")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn load(context: &Context, file: &str) -> Result<Loaded, anyhow::Error> {
+    let locator = Locator::parse(file)?;
+    let name = locator.instance_name()?;
+    let text = locator.read(&context.host)?;
+    let path = context.home.root().join(format!("{name}.yaml"));
+    let loaded = context.home.load_new(file, &text, &path, &context.host);
+    match loaded {
+        Err(crate::home::LoadError::Config(error @ crate::config::Error::Unmarshal(_))) => Err(error.into()),
+        other => other.with_context(|| format!("failed to validate YAML file `{file}`")),
+    }
+}
+
+fn warn(warning: &crate::config::Warning) {
+    let fields: serde_json::Map<String, serde_json::Value> = warning
+        .fields
+        .iter()
+        .map(|(key, value)| (key.clone(), value.as_str().into()))
+        .collect();
+    let fields = serde_json::Value::Object(fields).to_string();
+    tracing::warn!(log.fields = fields, "{}", warning.message);
+}
