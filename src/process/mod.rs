@@ -3,6 +3,7 @@
 //! The only room that starts programs. Every run has a deadline. A daemon must not depend on where its starter stood, so the working
 //! directory of what stays is `/`. A signal goes only to a process whose identity was proved (see [`identity`]).
 
+pub mod clock;
 pub mod daemon;
 pub mod identity;
 mod run;
