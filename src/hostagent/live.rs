@@ -185,11 +185,18 @@ impl Agent {
         let (requirements, known, sender) = (self.requirements.clone(), self.known.clone(), self.sender.clone());
         let progress = self.progress.then(|| self.emitter.clone());
         self.booting.push(Task(tokio::task::spawn_local(async move {
-            let master: RefCell<Option<Child>> = RefCell::new(None);
+            let mut master = None;
+            let mut relay = None;
             let mut tell = |obstacle: Obstacle| known.borrow_mut().obstacle = obstacle;
-            let relay = progress::relay(&requirements.remote, progress, &master);
-            let satisfy = requirements.satisfy(&mut tell, &master);
-            let (outcome, ()) = tokio::join!(satisfy, relay);
+            let mut opened = |connection: Child| {
+                master = Some(connection);
+                let requirements = requirements.clone();
+                relay = progress.clone().map(|emitter| {
+                    let relay = async move { progress::relay(&requirements.remote, emitter).await };
+                    Task(tokio::task::spawn_local(relay))
+                });
+            };
+            let outcome = requirements.satisfy(&mut tell, &mut opened).await;
             drop(serial);
             for what in &outcome.failed_scripts {
                 tracing::warn!("A script failed in the guest: {what} (hint: see /var/log/cloud-init-output.log in the guest)");
@@ -197,6 +204,7 @@ impl Agent {
             // The loop outlives this task.
             let _ = sender.send(Event::RequirementsTried { errors: outcome.errors });
             keep(master).await;
+            drop(relay);
         })));
     }
 
@@ -243,8 +251,8 @@ impl Agent {
 }
 
 /// Holds the shared connection until it or the task ends.
-async fn keep(master: RefCell<Option<Child>>) {
-    let Some(mut master) = master.take() else { return std::future::pending().await };
+async fn keep(master: Option<Child>) {
+    let Some(mut master) = master else { return std::future::pending().await };
     if let Ok(status) = master.wait().await {
         tracing::debug!("the shared ssh connection ended: {status}; the next ssh opens another one");
     }

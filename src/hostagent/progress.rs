@@ -4,24 +4,16 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::process::Child;
-
 use super::event::{CloudInitProgress, Status};
 use super::live::Emitter;
 use super::remote::{Remote, Sharing};
 use crate::guest::script;
 
-/// How often the shared connection is looked for, while it is not there yet.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// cloud-init that prints nothing more for so long is not waited for.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Relays lines from the moment at which the shared connection stands until cloud-init has finished. Nothing without an emitter.
-pub(super) async fn relay(remote: &Remote, emitter: Option<Rc<RefCell<Emitter>>>, master: &RefCell<Option<Child>>) {
-    let Some(emitter) = emitter else { return };
-    while master.borrow().is_none() {
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
+/// Relays lines through the shared connection until cloud-init has finished.
+pub(super) async fn relay(remote: &Remote, emitter: Rc<RefCell<Emitter>>) {
     let emit = |progress: CloudInitProgress| {
         let mut emitter = emitter.borrow_mut();
         let status = Status::progress(emitter.port, progress);

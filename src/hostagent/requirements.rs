@@ -77,10 +77,10 @@ impl Step {
 }
 
 impl Requirements {
-    /// Tries everything. `tell` hears what is in the way; `master` receives the shared connection, which lives as long as the caller keeps it.
-    pub(super) async fn satisfy(&self, tell: &mut dyn FnMut(Obstacle), master: &RefCell<Option<Child>>) -> Outcome {
+    /// Tries everything. `tell` hears what is in the way; `opened` receives the shared connection, which lives as long as it is kept.
+    pub(super) async fn satisfy(&self, tell: &mut dyn FnMut(Obstacle), opened: &mut dyn FnMut(Child)) -> Outcome {
         let mut errors = Vec::new();
-        if let Err(error) = self.essential(tell, master).await {
+        if let Err(error) = self.essential(tell, opened).await {
             errors.push(error);
         }
         for (index, probe) in self.probes.iter().enumerate() {
@@ -100,7 +100,7 @@ impl Requirements {
         Outcome { errors, failed_scripts }
     }
 
-    async fn essential(&self, tell: &mut dyn FnMut(Obstacle), master: &RefCell<Option<Child>>) -> Result<(), String> {
+    async fn essential(&self, tell: &mut dyn FnMut(Obstacle), opened: &mut dyn FnMut(Child)) -> Result<(), String> {
         let of = if self.plain { 2 } else { 3 };
         let ssh = Step::new("essential", 1, of, SSH);
         let session = (!self.plain).then(|| Step::new("essential", 2, of, SESSION));
@@ -110,8 +110,8 @@ impl Requirements {
         step.announce();
         tell(Obstacle::WaitingFor { requirement: MASTER.to_owned() });
         let hint = "try `ssh -F` with the instance's ssh.config to see what ssh says";
-        let opened = within_budget(&step, hint, || self.remote.open_master()).await?;
-        master.replace(Some(opened));
+        let master = within_budget(&step, hint, || self.remote.open_master()).await?;
+        opened(master);
         step.satisfied();
         Ok(())
     }

@@ -3,5 +3,6 @@
 #![allow(unsafe_code, reason = "this room is where unsafe lives")]
 
 pub mod pidfd;
+pub mod resolve;
 pub mod spawn;
 pub mod terminal;
