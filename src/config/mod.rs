@@ -13,6 +13,7 @@ pub mod decode;
 pub mod defaults;
 mod fill_devices;
 pub mod host;
+pub mod invalid;
 pub mod mac;
 pub mod merge;
 pub mod name;
@@ -26,6 +27,8 @@ pub mod scalar;
 pub mod source;
 pub mod template;
 pub mod validate;
+mod validate_guest;
+mod validate_network;
 pub mod version;
 pub mod written;
 
@@ -41,10 +44,10 @@ pub use quantity::Bytes;
 pub use resolved::Config;
 
 use decode::{Problem, Reader, UnknownKey};
+use invalid::Invalid;
 use merge::Sources;
 use node::{Fault, FaultKind};
 use source::Mark;
-use validate::Invalid;
 use written::LimaYaml;
 
 /// A YAML text and what error messages call it: `main file `/x/lima.yaml``, `default file `…``, or just the argument.
@@ -176,15 +179,16 @@ fn join<T: fmt::Display>(items: &[T]) -> String {
 pub fn load(request: &Request, host: &HostFacts) -> Result<Loaded, Error> {
     let (sources, mut warnings) = read_all(request)?;
     let place = Place::new(request);
-    let mut problems = validate::unused_params(&sources.file);
+    let mut problems = validate_guest::unused_params(&sources.file);
     let filled = defaults::fill(sources, &place, host);
     warnings.extend(filled.warnings);
-    problems.extend(validate::validate(
-        &filled.yaml,
+    let context = validate::Context {
+        yaml: &filled.yaml,
         host,
-        request.known_networks,
-        request.look,
-    ));
+        known_networks: request.known_networks,
+        look: request.look,
+    };
+    problems.extend(validate::validate(&context));
     if !problems.is_empty() {
         return Err(Error::Invalid(problems));
     }
