@@ -4,6 +4,7 @@
 //! a socket, runs a program or reads the environment; what depends on the machine arrives as [`HostFacts`].
 
 pub mod host;
+pub mod packages;
 pub mod platform;
 pub mod quantity;
 pub mod resolved;
