@@ -19,6 +19,7 @@ pub mod merge;
 pub mod name;
 pub mod node;
 pub mod paths;
+pub mod packages;
 pub mod platform;
 pub mod quantity;
 mod resolve;
