@@ -34,8 +34,8 @@ pub(super) async fn launch(request: &Request, claim: &Claim, prepared: &mut Prep
 async fn try_once(request: &Request, claim: &Claim, prepared: &Prepared) -> Result<(Vm, Option<Exit>), Error> {
     let config = &prepared.config;
     let driver = Driver::by_name(&config.vm_type)?;
-    let format = disk_format(claim)?;
-    let machine = machine(config, &claim.dir, &prepared.hostname, &request.host, format, prepared.ssh_port)?;
+    let boot = image::examine(claim.dir.path())?;
+    let machine = machine(config, &claim.dir, &prepared.hostname, &request.host, boot, prepared.ssh_port);
     // Our copy of the descriptor goes with the hand-over: from here the lock lives exactly as long as the VM's process.
     let lock = match claim.vm.borrow_mut().take() {
         Some(lock) => lock,
@@ -45,13 +45,6 @@ async fn try_once(request: &Request, claim: &Claim, prepared: &Prepared) -> Resu
     let mut vm = driver.start(&machine, &request.host, vec![lock.into_file().into()]).await?;
     let exit = stands(&mut vm).await?;
     Ok((vm, exit))
-}
-
-fn disk_format(claim: &Claim) -> Result<crate::driver::DiskFormat, Error> {
-    Ok(match image::disk_format(&claim.dir.disk())? {
-        image::Format::Qcow2 => crate::driver::DiskFormat::Qcow2,
-        _ => crate::driver::DiskFormat::Raw,
-    })
 }
 
 /// `None` once the monitor answers; the exit if the process ended before.

@@ -1,10 +1,11 @@
-//! `Config` → `Machine`: what the driver is told. Pure, but for looking which files exist.
+//! `Config` → `Machine`: what the driver is told. Pure.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::config::{Config, HostFacts};
 use crate::driver::{Disk, DiskFormat, Firmware, HostForward, Machine, Nic, NicBackend, RuntimeFiles};
-use crate::home::{self, InstanceDir};
+use crate::home::InstanceDir;
+use crate::image::{self, Boot};
 
 /// The guest's sshd.
 const SSH_PORT: u16 = 22;
@@ -15,24 +16,27 @@ pub(super) fn machine(
     dir: &InstanceDir,
     hostname: &str,
     host: &HostFacts,
-    format: DiskFormat,
+    boot: Boot,
     ssh_port: u16,
-) -> Result<Machine, home::Error> {
-    let existing = |path: std::path::PathBuf| path.exists().then_some(path);
+) -> Machine {
+    let format = match boot.format {
+        image::Format::Qcow2 => DiskFormat::Qcow2,
+        _ => DiskFormat::Raw,
+    };
     let forward = HostForward { host: SocketAddrV4::new(Ipv4Addr::LOCALHOST, ssh_port), guest_port: SSH_PORT };
-    Ok(Machine {
+    Machine {
         title: hostname.to_owned(),
         arch: config.arch,
         native: config.arch == host.arch,
         cpus: config.cpus,
         memory: config.memory,
-        boot_disk: Disk { path: dir.disk(), format },
+        boot_disk: Disk { path: boot.disk, format },
         extra_disks: Vec::new(),
-        iso: None,
+        iso: boot.iso,
         cidata: Some(dir.cidata()),
-        kernel: existing(dir.kernel()),
-        kernel_cmdline: home::read_optional(&dir.kernel_cmdline())?,
-        initrd: existing(dir.initrd()),
+        kernel: boot.kernel,
+        kernel_cmdline: boot.cmdline,
+        initrd: boot.initrd,
         firmware: Firmware { legacy_bios: config.firmware.legacy_bios, code: None },
         cpu_type: config.cpu_type.clone(),
         minimum_version: config.qemu_minimum_version.clone(),
@@ -43,5 +47,5 @@ pub(super) fn machine(
             backend: NicBackend::Slirp { host_forwards: vec![forward] },
         }],
         files: RuntimeFiles::in_dir(dir.path()),
-    })
+    }
 }

@@ -28,6 +28,7 @@ mod remote;
 mod requirements;
 mod serial;
 pub mod state;
+mod values;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ use crate::home::Home;
 use crate::process::daemon::Readiness;
 
 pub use error::Error;
+pub use values::cloud_config;
 
 /// What the hidden command `hostagent` was asked to do.
 pub struct Request {

@@ -1,7 +1,6 @@
 //! Everything between the first breath and the VM's start: the claim on the instance, then what the guest and its users will find.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -9,19 +8,14 @@ use tokio::net::UnixListener;
 
 use super::remote::{ADDRESS, Remote};
 use super::requirements::Requirements;
+use super::values::{GATEWAY, GUEST, Start, dot_ssh, seed_values};
 use super::{Error, Request};
-use crate::config::{Config, HostFacts, name, proxy, version};
+use crate::config::{Config, name, version};
 use crate::dns::{self, StaticHosts};
 use crate::home::{self, InstanceDir, lock::Lock};
 use crate::process::{clock, identity::Identity};
 use crate::{seed, ssh};
 
-/// Addresses of QEMU's user-mode network.
-const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 168, 5, 2);
-const SLIRP_DNS: Ipv4Addr = Ipv4Addr::new(192, 168, 5, 3);
-const GUEST: Ipv4Addr = Ipv4Addr::new(192, 168, 5, 15);
-/// Metric of the first NIC: any other one is preferred, upstream's choice.
-const FIRST_NIC_METRIC: u32 = 200;
 /// The ssh port of an instance `default` that a version before 2.0.0 made.
 const OLD_DEFAULT_PORT: u16 = 60022;
 
@@ -82,8 +76,11 @@ pub(super) fn prepare(request: &Request, claim: &Claim) -> Result<Prepared, Erro
     let (ssh_port, any_port) = choose_ssh_port(&config, dir, &request.name)?;
     let (dns, dns_ports) = start_resolver(&config, &request.name)?;
     let instance_id = format!("iid-{}", clock::unix_seconds(SystemTime::now()));
-    let keys = ssh::public_keys(&request.home, dot_ssh(&config, host).as_deref())?;
-    let values = seed_values(request, &config, &hostname, &instance_id, keys, dns_ports)?;
+    let start = Start { instance_id: &instance_id, debug: request.debug, dns_ports };
+    let values = seed_values(&request.home, host, &request.name, &config, &start)?;
+    for what in seed::unsupported(&values) {
+        tracing::warn!("field `{what}` has no effect in this version");
+    }
     write_seed(dir, &values)?;
     let client = ssh::Client::find(host.env("SSH"))?;
     let options = profile(request, &config, dir, client.facts()).options()?;
@@ -148,11 +145,6 @@ fn start_resolver(config: &Config, name: &str) -> Result<(Option<dns::Handle>, (
     Ok((Some(handle), ports))
 }
 
-fn dot_ssh(config: &Config, host: &HostFacts) -> Option<std::path::PathBuf> {
-    let home = host.home.as_ref().filter(|_| config.ssh.load_dot_ssh_pub_keys)?;
-    Some(home.join(".ssh"))
-}
-
 fn profile(request: &Request, config: &Config, dir: &InstanceDir, client: ssh::ClientFacts) -> ssh::Profile {
     let extra = dot_ssh(config, &request.host).map(|path| ssh::dot_ssh_identities(&path));
     ssh::Profile {
@@ -178,65 +170,6 @@ fn write_ssh_config(dir: &InstanceDir, hostname: &str, options: &[String], port:
         path.display()
     );
     Ok(home::write_atomic(&path, (comment + &text).as_bytes(), 0o600)?)
-}
-
-fn seed_values(
-    request: &Request,
-    config: &Config,
-    hostname: &str,
-    instance_id: &str,
-    ssh_public_keys: Vec<String>,
-    dns_ports: (u16, u16),
-) -> Result<seed::Values, Error> {
-    let dns = if !config.dns.is_empty() {
-        config.dns.clone()
-    } else if config.host_resolver.enabled {
-        vec![IpAddr::V4(SLIRP_DNS)]
-    } else {
-        Vec::new()
-    };
-    Ok(seed::Values {
-        name: request.name.clone(),
-        hostname: hostname.to_owned(),
-        iid: instance_id.to_owned(),
-        debug: request.debug,
-        user: config.user.clone(),
-        ssh_public_keys,
-        nics: vec![seed::Nic { name: "eth0".into(), mac: config.mac_address.clone(), metric: FIRST_NIC_METRIC }],
-        dns,
-        slirp: seed::Slirp { gateway: GATEWAY.into(), dns: SLIRP_DNS.into(), address: Some(GUEST.into()) },
-        udp_dns_port: dns_ports.0,
-        tcp_dns_port: dns_ports.1,
-        vm_type: config.vm_type.clone(),
-        mount_type: String::new(),
-        plain: config.plain,
-        timezone: config.timezone.clone(),
-        upgrade_packages: config.upgrade_packages,
-        guest_install_prefix: config.guest_install_prefix.clone(),
-        env: guest_environment(config, &request.host),
-        params: config.param.clone(),
-        ca_certs: ca_certificates(config)?,
-        provisions: config.provision.clone(),
-    })
-}
-
-/// The guest's environment: `env:` and the host's proxies, where a proxy on the host's loopback becomes one that the guest reaches.
-fn guest_environment(config: &Config, host: &HostFacts) -> BTreeMap<String, String> {
-    let resolve = |name: &str| -> Vec<IpAddr> {
-        use std::net::ToSocketAddrs;
-        (name, 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect()).unwrap_or_default()
-    };
-    proxy::environment(&host.env, &config.env, config.propagate_proxy_env, GATEWAY.into(), &resolve)
-}
-
-fn ca_certificates(config: &Config) -> Result<seed::CaCerts, Error> {
-    let mut trusted = Vec::new();
-    for path in &config.ca_certs.files {
-        let read = std::fs::read_to_string(path);
-        trusted.push(read.map_err(|source| Error::CaCertificate { path: path.clone(), source })?);
-    }
-    trusted.extend(config.ca_certs.certs.iter().cloned());
-    Ok(seed::CaCerts { remove_defaults: config.ca_certs.remove_defaults, trusted })
 }
 
 fn write_seed(dir: &InstanceDir, values: &seed::Values) -> Result<(), Error> {

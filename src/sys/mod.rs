@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "this room is where unsafe lives")]
 
+pub mod interrupt;
 pub mod pidfd;
 pub mod resolve;
 pub mod spawn;
