@@ -11,6 +11,7 @@
 pub mod activity;
 pub mod decode;
 pub mod defaults;
+pub mod edits;
 mod fill_devices;
 pub mod host;
 pub mod invalid;
@@ -20,6 +21,7 @@ pub mod name;
 pub mod node;
 pub mod paths;
 pub mod platform;
+pub mod proxy;
 pub mod quantity;
 mod resolve;
 pub mod resolved;
