@@ -15,6 +15,8 @@ pub mod edits;
 mod fill_devices;
 pub mod host;
 pub mod invalid;
+#[cfg(test)]
+mod load_tests;
 pub mod mac;
 pub mod merge;
 pub mod name;
