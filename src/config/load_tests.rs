@@ -241,6 +241,33 @@ fn a_fault_does_not_hide_a_later_one() {
 }
 
 #[test]
+fn aliases_that_lead_back_are_refused() {
+    assert_eq!(
+        problems("hostResolver: {hosts: {a: B., b: A, c: a, d: 192.0.2.1, e: d, f: elsewhere.example}}\n"),
+        [
+            "field `hostResolver.hosts` has the name `a`, whose aliases lead back to itself",
+            "field `hostResolver.hosts` has the name `b`, whose aliases lead back to itself",
+        ]
+    );
+}
+
+#[test]
+fn a_file_of_another_kind_does_not_flood_the_terminal() {
+    let keys: String = (0..500).map(|n| format!("zz{n}: x\n")).collect();
+    let warnings = try_load(&format!("images: [{{location: /a}}]\n{keys}"))
+        .unwrap()
+        .warnings;
+    assert!(
+        warnings[0].fields[1]
+            .1
+            .ends_with(" unknown field \"zz19\", and 480 more")
+    );
+    let wrong: String = (0..500).map(|_| "- x\n").collect();
+    let error = try_load(&format!("mounts:\n{wrong}")).unwrap_err().to_string();
+    assert!(error.ends_with("\nand 480 more"), "{error}");
+}
+
+#[test]
 fn what_is_on_the_host_is_looked_at() {
     assert_eq!(
         problems(
