@@ -71,6 +71,8 @@ pub enum Invalid {
     ParamValue { key: String, character: char },
     #[error("field `dns` must be empty when field `HostResolver.Enabled` is true")]
     DnsBesideResolver,
+    #[error("field `hostResolver.hosts` has the name `{0}`, whose aliases lead back to itself")]
+    AliasCycle(String),
     #[error("network `{name}` is not defined (field `{field}`)")]
     UnknownNetwork { field: String, name: String },
     #[error("field `networks[{index}].lima` or  field `networks[{index}].socket must be set")]

@@ -11,9 +11,12 @@
 pub mod activity;
 pub mod decode;
 pub mod defaults;
+pub mod edits;
 mod fill_devices;
 pub mod host;
 pub mod invalid;
+#[cfg(test)]
+mod load_tests;
 pub mod mac;
 pub mod merge;
 pub mod name;
@@ -21,6 +24,7 @@ pub mod node;
 pub mod paths;
 pub mod packages;
 pub mod platform;
+pub mod proxy;
 pub mod quantity;
 mod resolve;
 pub mod resolved;
@@ -153,10 +157,13 @@ pub struct BrokenText {
     text: String,
 }
 
+/// Faults or unknown keys of one text that are shown; a file of another kind could have a hundred thousand.
+const MAX_SHOWN: usize = 20;
+
 impl fmt::Display for BrokenText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "failed to unmarshal YAML ({}): ", self.label)?;
-        for (index, problem) in self.problems.iter().enumerate() {
+        for (index, problem) in self.problems.iter().take(MAX_SHOWN).enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
@@ -167,6 +174,10 @@ impl fmt::Display for BrokenText {
                 problem.what,
                 source::excerpt(&self.text, problem.mark)
             )?;
+        }
+        match self.problems.len().saturating_sub(MAX_SHOWN) {
+            0 => {}
+            more => write!(f, "and {more} more")?,
         }
         Ok(())
     }
@@ -275,7 +286,7 @@ fn decode_text(text: Text) -> Result<(LimaYaml, Option<Warning>), BrokenText> {
     }
 }
 
-/// One warning that names every unknown key of a text with its place.
+/// One warning that names the unknown keys of a text with their places.
 fn unknown_keys(label: &str, keys: &[UnknownKey]) -> Option<Warning> {
     let describe = |key: &UnknownKey| {
         let meant = key
@@ -284,14 +295,14 @@ fn unknown_keys(label: &str, keys: &[UnknownKey]) -> Option<Warning> {
             .unwrap_or_default();
         format!("{} unknown field \"{}\"{meant}", key.mark, key.path)
     };
-    (!keys.is_empty()).then(|| Warning {
-        message: "Non-strict YAML detected; please check for typos".to_owned(),
-        fields: vec![
-            ("comment".to_owned(), label.to_owned()),
-            (
-                "error".to_owned(),
-                keys.iter().map(describe).collect::<Vec<_>>().join(", "),
-            ),
-        ],
-    })
+    let mut described: Vec<_> = keys.iter().take(MAX_SHOWN).map(describe).collect();
+    if keys.len() > MAX_SHOWN {
+        described.push(format!("and {} more", keys.len() - MAX_SHOWN));
+    }
+    let fields = vec![
+        ("comment".to_owned(), label.to_owned()),
+        ("error".to_owned(), described.join(", ")),
+    ];
+    let message = "Non-strict YAML detected; please check for typos".to_owned();
+    (!keys.is_empty()).then_some(Warning { message, fields })
 }

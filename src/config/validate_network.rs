@@ -1,5 +1,6 @@
 //! Checks of what reaches the network: port forwards, DNS, NICs.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
@@ -156,6 +157,34 @@ pub fn check_dns(yaml: &LimaYaml, found: &mut Findings) {
     if resolver && yaml.dns.is_some() {
         found.push(Invalid::DnsBesideResolver);
     }
+    let hosts = yaml
+        .host_resolver
+        .iter()
+        .filter_map(|resolver| resolver.hosts.as_ref())
+        .flatten();
+    let aliases: BTreeMap<String, String> = hosts.map(|(name, target)| (fold(name), fold(target))).collect();
+    let cycles = aliases.keys().filter(|name| leads_back(name, &aliases));
+    for name in cycles {
+        found.push(Invalid::AliasCycle(name.clone()));
+    }
+}
+
+/// Names are compared as DNS does: without case and without a closing dot.
+fn fold(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+/// Whether following aliases from `name` comes back to it. A path that ends in another cycle does not; that cycle's names do.
+fn leads_back(name: &str, aliases: &BTreeMap<String, String>) -> bool {
+    let mut current = name;
+    for _ in 0..aliases.len() {
+        match aliases.get(current) {
+            Some(next) if next == name => return true,
+            Some(next) => current = next,
+            None => return false,
+        }
+    }
+    false
 }
 
 pub fn check_networks(context: &Context, found: &mut Findings) {
