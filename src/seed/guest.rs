@@ -61,22 +61,22 @@ pub(super) fn scripts() -> impl Iterator<Item = File> {
 
 /// The per-boot hook: mounts the volume, runs `boot.sh`.
 pub(super) fn hook(iid: &str) -> String {
-    let iid = shell_word(iid);
+    let body = [embedded(CONSOLE), embedded(include_str!("guest/hook.sh"))].concat();
     format!(
-        "#!/bin/sh\n# Written by limactl at every start.\nlima_iid={iid}\n{CONSOLE}{}",
-        include_str!("guest/hook.sh")
+        "#!/bin/sh\n# Written by limactl at every start.\nlima_iid={}\n\n{body}",
+        shell_word(iid)
     )
 }
 
 /// First of the early commands: says that cloud-init runs, forgets what failed in an earlier boot.
 pub(super) fn early(iid: &str) -> String {
-    let iid = shell_word(iid);
-    format!("lima_iid={iid}\n{CONSOLE}{}", include_str!("guest/early.sh"))
+    let body = [embedded(CONSOLE), embedded(include_str!("guest/early.sh"))].concat();
+    format!("lima_iid={}\n\n{body}", shell_word(iid))
 }
 
 /// Early command that gives the interfaces their names; `first` is the one whose address is waited for after a change.
 pub(super) fn name_nics<'a>(nics: impl Iterator<Item = (&'a str, &'a str)>, first: &str) -> String {
-    let mut out = include_str!("guest/name_nics.sh").to_owned();
+    let mut out = embedded(include_str!("guest/name_nics.sh"));
     for (name, mac) in nics {
         // The kernel prints addresses in lower case.
         let (name, mac) = (shell_word(name), shell_word(&mac.to_ascii_lowercase()));
@@ -98,6 +98,14 @@ pub(super) fn boot_provision(index: usize, params: &[(&str, &str)], script: &str
     };
     let body = shell_word(script);
     format!("{export}/bin/sh -c {body} || lima_early_failed provision.boot/{index:08} $?\n")
+}
+
+/// A script as a part of another: without the lines that speak to the linter.
+fn embedded(script: &str) -> String {
+    let lines = script
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("# shellcheck"));
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// A word that a POSIX shell takes literally.

@@ -10,14 +10,11 @@
 //! directories are made from the files' paths, with mode 0755. Time stamps are fixed, so equal files give equal bytes. Limits: parts of a
 //! path have at most 120 bytes, folders are at most seven deep, the volume is smaller than 4 GiB. No Joliet.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::iso_record::{NAME_LIMIT, Record, both_endian_16, both_endian_32, extension_reference};
+use super::iso_record::{Record, both_endian_16, both_endian_32, extension_reference};
+use super::iso_tree::{Node, Tree};
 use super::{Error, File};
 
 const BLOCK: usize = 2048;
-/// ECMA-119 section 6.8.2.1 allows eight levels, the root included.
-const DEPTH_LIMIT: usize = 7;
 const FIRST_TABLE_BLOCK: u32 = 18;
 
 /// The bytes of a volume with `files` on it, in any order. `volume_id` has at most 32 bytes.
@@ -54,208 +51,6 @@ pub fn image(volume_id: &str, files: &[File]) -> Result<Vec<u8>, Error> {
         out.extend(in_blocks(file.content.clone()));
     }
     Ok(out)
-}
-
-/// The directories that the files' paths make. Number 0 is the root; a parent's number is lower than its children's, and among equals in
-/// depth the order is that of the path table (ECMA-119 section 6.9.1).
-struct Tree {
-    directories: Vec<Directory>,
-}
-
-struct Directory {
-    parent: usize,
-    /// Identifier of ECMA-119; `\0` for the root.
-    identifier: Vec<u8>,
-    /// In the order of their identifiers.
-    entries: Vec<Entry>,
-}
-
-struct Entry {
-    identifier: Vec<u8>,
-    name: String,
-    node: Node,
-}
-
-#[derive(Clone, Copy)]
-enum Node {
-    /// Index in the list of files.
-    File(usize),
-    /// Number of the directory.
-    Directory(usize),
-}
-
-/// A directory while its content is collected: name → file or folder.
-#[derive(Default)]
-struct Folder<'a> {
-    files: BTreeMap<&'a str, usize>,
-    folders: BTreeMap<&'a str, Folder<'a>>,
-}
-
-impl Tree {
-    fn new(files: &[File]) -> Result<Tree, Error> {
-        let mut root = Folder::default();
-        for (index, file) in files.iter().enumerate() {
-            root.insert(&file.path, index)?;
-        }
-        let mut tree = Tree {
-            directories: vec![Directory {
-                parent: 0,
-                identifier: vec![0],
-                entries: Vec::new(),
-            }],
-        };
-        // Breadth first, which gives the numbers of the path table.
-        let mut level = vec![(0, &root)];
-        while !level.is_empty() {
-            let mut next = Vec::new();
-            for (number, folder) in level {
-                tree.fill(number, folder, &mut next);
-            }
-            level = next;
-        }
-        Ok(tree)
-    }
-
-    /// Lists a folder's content in directory `number` and adds its folders, which `next` collects.
-    fn fill<'f, 'a>(
-        &mut self,
-        number: usize,
-        folder: &'f Folder<'a>,
-        next: &mut Vec<(usize, &'f Folder<'a>)>,
-    ) {
-        let mut taken = BTreeSet::new();
-        let mut entries = Vec::new();
-        for name in folder.folders.keys() {
-            let identifier = directory_identifier(name, &mut taken);
-            entries.push(Entry {
-                identifier,
-                name: (*name).to_owned(),
-                node: Node::Directory(0),
-            });
-        }
-        for (name, index) in &folder.files {
-            let identifier = file_identifier(name, &mut taken);
-            entries.push(Entry {
-                identifier,
-                name: (*name).to_owned(),
-                node: Node::File(*index),
-            });
-        }
-        entries.sort_by_key(|entry| sort_key(&entry.identifier));
-        for entry in &mut entries {
-            if let Node::Directory(_) = entry.node {
-                let child = self.directories.len();
-                entry.node = Node::Directory(child);
-                let identifier = entry.identifier.clone();
-                self.directories.push(Directory {
-                    parent: number,
-                    identifier,
-                    entries: Vec::new(),
-                });
-                next.push((child, &folder.folders[entry.name.as_str()]));
-            }
-        }
-        self.directories[number].entries = entries;
-    }
-
-    /// Links of a directory: its name, its `.`, its children's `..`.
-    fn links(&self, directory: usize) -> u32 {
-        let children = self.directories[directory].entries.iter();
-        2 + children
-            .filter(|entry| matches!(entry.node, Node::Directory(_)))
-            .count() as u32
-    }
-}
-
-impl<'a> Folder<'a> {
-    fn insert(&mut self, path: &'a str, index: usize) -> Result<(), Error> {
-        let owned = || path.to_owned();
-        let parts: Vec<&str> = path.split('/').collect();
-        if parts
-            .iter()
-            .any(|part| ["", ".", ".."].contains(part) || part.contains('\0'))
-        {
-            return Err(Error::Path { path: owned() });
-        }
-        if parts.iter().any(|part| part.len() > NAME_LIMIT) {
-            return Err(Error::NameTooLong {
-                path: owned(),
-                limit: NAME_LIMIT,
-            });
-        }
-        if parts.len() > DEPTH_LIMIT + 1 {
-            return Err(Error::TooDeep {
-                path: owned(),
-                limit: DEPTH_LIMIT,
-            });
-        }
-        let (name, parents) = parts.split_last().ok_or_else(|| Error::Path { path: owned() })?;
-        let mut folder = self;
-        for part in parents {
-            if folder.files.contains_key(part) {
-                return Err(Error::DuplicatePath { path: owned() });
-            }
-            folder = folder.folders.entry(part).or_default();
-        }
-        if folder.folders.contains_key(name) || folder.files.insert(name, index).is_some() {
-            return Err(Error::DuplicatePath { path: owned() });
-        }
-        Ok(())
-    }
-}
-
-/// The short name of a file: eight characters, a dot, up to three, version 1; unlike every other in `taken`.
-fn file_identifier(name: &str, taken: &mut BTreeSet<Vec<u8>>) -> Vec<u8> {
-    let (stem, extension) = match name.rsplit_once('.') {
-        Some((stem, extension)) if !stem.is_empty() => (stem, extension),
-        _ => (name, ""),
-    };
-    let extension = short(extension, 3);
-    unique(&short(stem, 8), taken, |stem| {
-        format!("{stem}.{extension};1").into_bytes()
-    })
-}
-
-/// The short name of a directory: eight characters.
-fn directory_identifier(name: &str, taken: &mut BTreeSet<Vec<u8>>) -> Vec<u8> {
-    unique(&short(name, 8), taken, |stem| stem.as_bytes().to_vec())
-}
-
-/// At most `length` characters, of those that ECMA-119 section 7.4.1 allows.
-fn short(text: &str, length: usize) -> String {
-    let allowed = |c: char| {
-        if c.is_ascii_alphanumeric() {
-            c.to_ascii_uppercase()
-        } else {
-            '_'
-        }
-    };
-    text.chars().take(length).map(allowed).collect()
-}
-
-/// `stem`, or where that is taken its beginning and a number.
-fn unique(stem: &str, taken: &mut BTreeSet<Vec<u8>>, identifier: impl Fn(&str) -> Vec<u8>) -> Vec<u8> {
-    let mut candidate = stem.to_owned();
-    let mut number = 0;
-    while !taken.insert(identifier(&candidate)) {
-        number += 1;
-        let digits = number.to_string();
-        let kept = stem.len().min(8usize.saturating_sub(digits.len()));
-        candidate = format!("{}{digits}", &stem[..kept]);
-    }
-    identifier(&candidate)
-}
-
-/// ECMA-119 section 9.3: names and extensions compare as if filled up with blanks.
-fn sort_key(identifier: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let text = identifier.split(|byte| *byte == b';').next().unwrap_or_default();
-    let mut parts = text.splitn(2, |byte| *byte == b'.');
-    let mut filled = |width: usize| {
-        let mut part = parts.next().unwrap_or_default().to_vec();
-        part.resize(width.max(part.len()), b' ');
-        part
-    };
-    (filled(8), filled(3))
 }
 
 /// Where everything is.
@@ -472,4 +267,127 @@ fn field(text: &str, width: usize) -> Vec<u8> {
 fn in_blocks(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    use super::super::iso_reader;
+    use super::*;
+
+    fn file(path: &str, content: &[u8], executable: bool) -> File {
+        File {
+            path: path.to_owned(),
+            content: content.to_vec(),
+            executable,
+        }
+    }
+
+    /// What a reader should find: every file, and every folder on the way to one.
+    fn expected(files: &[File]) -> BTreeMap<String, (u32, Vec<u8>)> {
+        let mut out = BTreeMap::new();
+        for file in files {
+            for (end, _) in file.path.match_indices('/') {
+                out.insert(file.path[..end].to_owned(), (0o040755, Vec::new()));
+            }
+            let mode = if file.executable { 0o100755 } else { 0o100644 };
+            out.insert(file.path.clone(), (mode, file.content.clone()));
+        }
+        out
+    }
+
+    #[test]
+    fn names_modes_and_contents_come_back() {
+        let long = format!("{}.sh", "n".repeat(117));
+        let mut files = vec![
+            file("boot.sh", b"#!/bin/sh\n", true),
+            file("empty", b"", false),
+            file("boot.Linux/06-etc-hosts.sh", &[7; 5000], true),
+            file("boot.Linux/06-etc-hostz.sh", b"z", true),
+            file("boot.essential.Linux/x", b"x", false),
+            file(&long, b"long", false),
+            file("a/b/c/d/e/f/g/deep", b"deep", false),
+            file(".hidden", b"h", false),
+            file("Zo\u{eb} \u{1f980}", b"u", false),
+        ];
+        // More than one block of records, in a directory whose short names all begin alike.
+        files.extend((0..200).map(|n| file(&format!("provision.system/{n:08}-same"), b"s", true)));
+        let volume = iso_reader::read(&image("cidata", &files).unwrap());
+        assert_eq!(volume.id, "cidata");
+        assert_eq!(volume.entries, expected(&files));
+    }
+
+    #[test]
+    fn a_volume_of_nothing_is_a_volume() {
+        assert_eq!(
+            iso_reader::read(&image("x", &[]).unwrap()).entries,
+            BTreeMap::new()
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_by_name() {
+        let cases = [
+            (
+                vec![file("a//b", b"", false)],
+                "`a//b` is no path inside a volume",
+            ),
+            (
+                vec![file("../b", b"", false)],
+                "`../b` is no path inside a volume",
+            ),
+            (vec![file("", b"", false)], "`` is no path inside a volume"),
+            (
+                vec![file("a", b"", false), file("a", b"", false)],
+                "`a` is twice on the volume",
+            ),
+            (
+                vec![file("a", b"", false), file("a/b", b"", false)],
+                "`a/b` is twice on the volume",
+            ),
+            (
+                vec![file("a/b", b"", false), file("a", b"", false)],
+                "`a` is twice on the volume",
+            ),
+            (
+                vec![file("1/2/3/4/5/6/7/8/f", b"", false)],
+                "`1/2/3/4/5/6/7/8/f` is deeper than 7 folders",
+            ),
+        ];
+        for (files, message) in cases {
+            assert_eq!(image("cidata", &files).unwrap_err().to_string(), message);
+        }
+        let long = "n".repeat(121);
+        let error = image("cidata", &[file(&long, b"", false)]).unwrap_err();
+        assert_eq!(
+            error,
+            Error::NameTooLong {
+                path: long,
+                limit: 120
+            }
+        );
+        let id = "v".repeat(33);
+        assert_eq!(image(&id, &[]).unwrap_err(), Error::VolumeId { id });
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn any_files_come_back(
+            found in btree_map(
+                // A folder's name never begins as a file's does, so no path is both.
+                "([a-cA-C._-]{0,12}[a-c]/){0,3}f[ -.0-~]{0,110}",
+                (vec(any::<u8>(), 0..3000), any::<bool>()),
+                0..40,
+            )
+        ) {
+            let files: Vec<File> =
+                found.into_iter().map(|(path, (content, executable))| file(&path, &content, executable)).collect();
+            let volume = iso_reader::read(&image("cidata", &files).unwrap());
+            prop_assert_eq!(volume.entries, expected(&files));
+        }
+    }
 }

@@ -28,7 +28,10 @@
 mod env;
 mod guest;
 pub mod iso;
+#[cfg(test)]
+mod iso_reader;
 mod iso_record;
+mod iso_tree;
 mod user_data;
 mod values;
 mod yaml;
