@@ -181,19 +181,16 @@ fn family_of(kind: RecordType) -> Option<Family> {
     }
 }
 
-/// The code that a reply with these parts has, where the host's resolver found nothing: only what somebody said.
+/// The code of the reply where the host's resolver found no address: only what somebody said.
 ///
-/// `other_family` is whether the name has addresses of the other family; `raw` is the nameservers' code, if one answered.
-pub fn code_of_nothing(
-    host_denies_name: bool,
-    other_family: bool,
-    raw: Option<ResponseCode>,
-) -> ResponseCode {
+/// `denied`: the host knows no such name, in either family. `exists`: it has addresses of the other family. `raw`: the nameservers'
+/// code, if one answered.
+pub fn code_of_nothing(denied: bool, exists: bool, raw: Option<ResponseCode>) -> ResponseCode {
     match raw {
-        _ if other_family => ResponseCode::NoError,
+        _ if exists => ResponseCode::NoError,
         Some(ResponseCode::NXDomain) => ResponseCode::NXDomain,
         Some(ResponseCode::NoError) => ResponseCode::NoError,
-        _ if host_denies_name => ResponseCode::NXDomain,
+        _ if denied => ResponseCode::NXDomain,
         _ => ResponseCode::NoError,
     }
 }

@@ -1,10 +1,11 @@
 //! From a client's bytes to the reply: the tables first, then whoever has to be asked.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::Settings;
 use super::answer::{self, Source, Step, TABLE_TTL, View};
@@ -29,7 +30,7 @@ pub struct Engine {
 
 impl Engine {
     /// `own`: the addresses of the server itself.
-    pub fn new(settings: Settings, own: Vec<std::net::SocketAddr>) -> Self {
+    pub fn new(settings: Settings, own: Vec<SocketAddr>) -> Self {
         let hosts_file = Followed::<HostsFile>::new(settings.hosts_file, HostsFile::parse);
         let nameservers = Nameservers::new(settings.resolv_conf, settings.nameserver_port, own);
         Engine {
@@ -113,7 +114,8 @@ impl Engine {
 
     /// What the host's resolver says; where it finds nothing, the nameservers know how to say so.
     async fn host(&self, query: &Arc<Query>, text: &str, name: &Name, family: Family) -> Option<Vec<u8>> {
-        let denies_name = match self.native(text, family).await? {
+        let deadline = Instant::now() + self.patience.question;
+        let denied = match self.native(text, family, deadline).await? {
             Ok(addresses) => {
                 let data: Vec<Data> = addresses.into_iter().map(Data::Address).collect();
                 return Some(query.answer(&data, TABLE_TTL));
@@ -125,19 +127,23 @@ impl Engine {
                 return None;
             }
         };
-        let about = Arc::new(if *name == query.question().name {
-            (**query).clone()
+        let is_alias = *name != query.question().name;
+        let about = if is_alias {
+            Arc::new(query.about(name))
         } else {
-            query.about(name)
-        });
-        let (other, raw) = tokio::join!(self.native(text, family.other()), self.nameservers(&about));
-        let other_family = matches!(other, Some(Ok(_)));
-        let code = answer::code_of_nothing(denies_name, other_family, raw.as_ref().map(Reply::code));
+            query.clone()
+        };
+        let (other, raw) = tokio::join!(
+            self.native(text, family.other(), deadline),
+            timeout_at(deadline, self.nameservers(&about)),
+        );
+        let raw = raw.ok().flatten();
+        let denied_at_all = denied && matches!(other, Some(Err(ResolveError::NoName { .. })));
+        let exists = matches!(other, Some(Ok(_)));
+        let code = answer::code_of_nothing(denied_at_all, exists, raw.as_ref().map(Reply::code));
         // Passed on with its SOA, if it says the same as the host.
-        let same =
-            |reply: &Reply| reply.code() == code && !reply.is_positive() && *name == query.question().name;
-        match raw.filter(same) {
-            Some(reply) => Some(reply.into_bytes()),
+        match raw.filter(|raw| raw.code() == code && !raw.is_positive() && !is_alias) {
+            Some(raw) => Some(raw.into_bytes()),
             None => Some(query.reply(code)),
         }
     }
@@ -147,8 +153,9 @@ impl Engine {
         &self,
         text: &str,
         family: Family,
-    ) -> Option<Result<Vec<std::net::IpAddr>, ResolveError>> {
-        match timeout(self.patience.question, self.native.addresses(text, family)).await {
+        deadline: Instant,
+    ) -> Option<Result<Vec<IpAddr>, ResolveError>> {
+        match timeout_at(deadline, self.native.addresses(text, family)).await {
             Ok(Ok(addresses)) => Some(Ok(addresses)),
             Ok(Err(NativeError::Resolve(error))) => Some(Err(error)),
             Ok(Err(error @ (NativeError::Full | NativeError::Lost))) => {

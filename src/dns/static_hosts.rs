@@ -116,12 +116,14 @@ impl StaticHosts {
 
 /// An absolute name from what a person wrote, with or without a final dot.
 fn host_name(text: &str) -> Result<Name, StaticHostsError> {
-    let name = Name::from_str_relaxed(text.trim_end_matches('.')).ok();
-    let mut name = name
-        .filter(|name| !name.is_root() && !name.is_empty())
-        .ok_or_else(|| StaticHostsError::NotAName {
-            text: text.to_owned(),
-        })?;
+    let not_a_name = || StaticHostsError::NotAName {
+        text: text.to_owned(),
+    };
+    let relative = text.strip_suffix('.').unwrap_or(text);
+    if relative.is_empty() || relative.ends_with('.') {
+        return Err(not_a_name());
+    }
+    let mut name = Name::from_str_relaxed(relative).map_err(|_| not_a_name())?;
     name.set_fqdn(true);
     Ok(name)
 }
@@ -220,7 +222,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_name_is_refused() {
-        for text in ["", ".", "a..b", "has space", &"x".repeat(64)] {
+        for text in ["", ".", "..", "a..", "a..b", "has space", &"x".repeat(64)] {
             let expected = StaticHostsError::NotAName { text: text.into() };
             assert_eq!(StaticHosts::new([(text, "1.2.3.4")]).unwrap_err(), expected);
         }

@@ -1,9 +1,9 @@
 //! Questions for the host's nameservers: forwarded as they are, over UDP, over TCP where the reply was cut.
 //!
-//! One question is a series of attempts that overlap: the first server is asked at once; every `patience` without an answer the next
-//! one is asked as well (then the first again: a datagram may have been lost); the first conclusive reply wins and ends the others. A
-//! server that says it cannot or will not (SERVFAIL, REFUSED, NOTIMP, a closed port) hands over at once. Each attempt looks up
-//! who the nameservers are *now*, so a question that waits while they change is asked again.
+//! One question is at most one attempt for each server, and they overlap: the first server is asked at once; every `patience` without
+//! an answer the next one is asked as well; the first conclusive reply wins and ends the others. An attempt repeats its
+//! datagram, which may have been lost. A server that says it cannot or will not (SERVFAIL, REFUSED, NOTIMP, a closed port) hands
+//! over at once. Each step looks up who the nameservers are *now*, so a question that waits while they change is asked of the new ones.
 //!
 //! A server that was silent while it had `patience` is *bad* for a while and comes last. When that time is over, one question is sent
 //! to it in addition, so nobody ever waits for a dead server twice.
@@ -20,11 +20,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::message::{Query, Reply, Verdict};
 use super::nameservers::Nameservers;
@@ -129,14 +129,14 @@ impl Upstream {
                     Ok((_, Ok(reply))) => return Ok(reply),
                     Ok((server, Err(error))) => {
                         tracing::debug!("{error}");
-                        round.give_up(server);
+                        round.spoke(server);
                         failure = Some(error);
                         next_start = Instant::now();
                     }
                     // An attempt that panicked is one that never answers.
                     Err(_) => {}
                 },
-                () = sleep_until(next_start.min(deadline)), if round.goes_on() => {
+                () = sleep_until(next_start.min(deadline)), if !round.running.is_empty() => {
                     if Instant::now() >= deadline {
                         return Err(UpstreamError::TimedOut);
                     }
@@ -210,7 +210,9 @@ impl Upstream {
         let io_error = |source| AttemptError::Io { server, source };
         let id = self.ids.next();
         let bytes = query.with_id(id);
-        let mut verdict = over_udp(server, &bytes, |reply| query.judge(id, reply))
+        // Later than the next server is asked: that comes first.
+        let repeat = self.patience.server * 2;
+        let mut verdict = over_udp(server, &bytes, repeat, |reply| query.judge(id, reply))
             .await
             .map_err(io_error)?;
         self.answered(server);
@@ -242,87 +244,84 @@ struct Round<'a> {
 
 struct Asked {
     server: SocketAddr,
-    times: u32,
-    last: Instant,
-    given_up: bool,
+    since: Instant,
+    /// It has answered, if only that it cannot.
+    spoke: bool,
 }
 
 impl Round<'_> {
     fn start(&mut self, server: SocketAddr) {
-        let now = Instant::now();
-        match self.asked.iter_mut().find(|asked| asked.server == server) {
-            Some(asked) => (asked.times, asked.last) = (asked.times + 1, now),
-            None => self.asked.push(Asked {
-                server,
-                times: 1,
-                last: now,
-                given_up: false,
-            }),
-        }
+        self.asked.push(Asked {
+            server,
+            since: Instant::now(),
+            spoke: false,
+        });
         let (upstream, query, deadline) = (self.upstream.clone(), self.query.clone(), self.deadline);
         self.running.spawn(async move {
-            match timeout_at(deadline, upstream.attempt(server, &query)).await {
-                Ok(result) => (server, result),
-                Err(_) => {
-                    let source = io::ErrorKind::TimedOut.into();
-                    (server, Err(AttemptError::Io { server, source }))
-                }
-            }
+            let result = timeout_at(deadline, upstream.attempt(server, &query)).await;
+            let source = io::ErrorKind::TimedOut.into();
+            (server, result.unwrap_or(Err(AttemptError::Io { server, source })))
         });
     }
 
-    /// Asks the server that was asked the fewest times and has not declined.
+    /// Asks the first server that was not asked yet, if there is one.
     fn start_next(&mut self) {
-        if let Some(server) = self.next_server() {
+        let mut servers = self.upstream.in_order().into_iter();
+        if let Some(server) = servers.find(|server| self.asked.iter().all(|asked| asked.server != *server)) {
             self.start(server);
         }
     }
 
-    fn next_server(&self) -> Option<SocketAddr> {
-        let asked = |server: &SocketAddr| self.asked.iter().find(|asked| asked.server == *server);
-        let servers = self.upstream.in_order().into_iter();
-        let open = servers.filter(|server| !asked(server).is_some_and(|asked| asked.given_up));
-        open.min_by_key(|server| asked(server).map_or(0, |asked| asked.times))
-    }
-
-    /// Whether an answer may still come: somebody is being asked or can be.
-    fn goes_on(&self) -> bool {
-        !self.running.is_empty() || self.next_server().is_some()
-    }
-
-    fn give_up(&mut self, server: SocketAddr) {
+    fn spoke(&mut self, server: SocketAddr) {
         for asked in self.asked.iter_mut().filter(|asked| asked.server == server) {
-            asked.given_up = true;
+            asked.spoke = true;
         }
     }
 
     /// Everyone who has had `patience` and said nothing is bad.
     fn mark_the_silent(&self) {
         let now = Instant::now();
-        for asked in self.asked.iter().filter(|asked| !asked.given_up) {
-            if now >= asked.last + self.upstream.patience.server {
-                self.upstream.silent(asked.server, asked.last);
+        for asked in self.asked.iter().filter(|asked| !asked.spoke) {
+            if now >= asked.since + self.upstream.patience.server {
+                self.upstream.silent(asked.server, asked.since);
             }
         }
     }
 }
 
-async fn over_udp(server: SocketAddr, query: &[u8], judge: impl Fn(&[u8]) -> Verdict) -> io::Result<Verdict> {
+/// Sends `query`, and again every `repeat`, until something comes that `judge` takes for the reply.
+async fn over_udp(
+    server: SocketAddr,
+    query: &[u8],
+    repeat: Duration,
+    judge: impl Fn(&[u8]) -> Verdict,
+) -> io::Result<Verdict> {
     let any: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let socket = UdpSocket::bind((any, 0)).await?;
     socket.connect(server).await?;
-    socket.send(query).await?;
-    let mut buffer = Vec::new();
     loop {
-        // The buffer exists only while there is something to read: thousands may be waiting.
-        socket.readable().await?;
-        buffer.resize(usize::from(u16::MAX), 0);
+        socket.send(query).await?;
+        if let Ok(received) = timeout(repeat, receive(&socket, &judge)).await {
+            return received;
+        }
+    }
+}
+
+async fn receive(socket: &UdpSocket, judge: impl Fn(&[u8]) -> Verdict) -> io::Result<Verdict> {
+    loop {
+        // A port that nobody listens on is an error and not something to read.
+        socket.ready(Interest::READABLE | Interest::ERROR).await?;
+        if let Some(error) = socket.take_error()? {
+            return Err(error);
+        }
+        // Made only when there is something to read: hundreds may be waiting.
+        let mut buffer = vec![0; usize::from(u16::MAX)];
         match socket.try_recv(&mut buffer) {
             Ok(length) => match judge(&buffer[..length]) {
-                Verdict::Foreign => tracing::debug!("ignored a datagram of {length} bytes from `{server}`"),
+                Verdict::Foreign => tracing::debug!("ignored a datagram of {length} bytes"),
                 verdict => return Ok(verdict),
             },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -355,7 +354,3 @@ impl Ids {
         self.key.hash_one(self.counter.fetch_add(1, Ordering::Relaxed)) as u16
     }
 }
-
-#[cfg(test)]
-#[path = "upstream_tests.rs"]
-mod tests;
