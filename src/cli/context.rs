@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use thiserror::Error;
 
 use super::host;
-use super::logging::{Format, Level, Logger};
+use super::logging::{self, Format, Level, Logger};
 use super::tree::Global;
 use crate::home::Home;
 use crate::instance::Context;
@@ -25,6 +25,7 @@ pub enum Error {
 /// The program as one command sees it.
 pub struct App {
     pub logger: Logger,
+    /// `--debug`: the guest's boot scripts trace what they do.
     pub debug: bool,
     /// Whether questions may be asked.
     pub tty: bool,
@@ -58,7 +59,8 @@ impl App {
             home,
             host,
             executable: std::env::current_exe().context("cannot tell the path of limactl itself")?,
-            debug: self.debug,
+            debug: self.logger.level >= Level::Debug,
+            relay: Box::new(logging::relay),
         })
     }
 

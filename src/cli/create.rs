@@ -67,8 +67,9 @@ pub fn create(context: &Context, name: &str, locator: &Locator, edits: &[Edit], 
     let new = NewInstance {
         name: name.to_owned(),
         text,
+        label: locator.text().to_owned(),
     };
-    instance::create(context, new)?;
+    instance::create(context, &new)?;
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::process::clock;
+
 /// Go's `%q`: a double-quoted string with `\n`, `\"`, `\x01`, `\u00a0` and the like; what can be printed stands for itself.
 pub fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
@@ -35,11 +37,11 @@ fn is_printable(c: char) -> bool {
     probe.escape_debug().count() == 2
 }
 
-/// RFC 3339 with whole seconds: `2026-11-25T03:30:06Z`, `…+01:00`. `offset` is seconds ahead of UTC.
-pub fn rfc3339(unix_seconds: i64, offset: i32) -> String {
-    let local = unix_seconds + i64::from(offset);
-    let (day, second) = (local.div_euclid(86_400), local.rem_euclid(86_400));
-    let (year, month, day) = civil_from_days(day);
+/// RFC 3339 with whole seconds: `2026-11-25T03:30:06Z`, `…+01:00`. `offset` is seconds ahead of UTC. Moments before 1970 count as 1970.
+pub fn rfc3339(unix_seconds: u64, offset: i32) -> String {
+    let local = unix_seconds.saturating_add_signed(i64::from(offset));
+    let (day, second) = (local / 86_400, local % 86_400);
+    let (year, month, day) = clock::civil(day);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     let zone = match offset {
         0 => "Z".to_owned(),
@@ -49,23 +51,6 @@ pub fn rfc3339(unix_seconds: i64, offset: i32) -> String {
         }
     };
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{zone}")
-}
-
-/// Year, month and day of a day number since 1970-01-01 (Howard Hinnant's algorithm: eras of 400 years that begin on 1 March).
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
 }
 
 /// `strconv.ParseBool`.

@@ -41,6 +41,9 @@ pub fn run(args: HostagentArgs, app: &App) -> Outcome {
     let Some(socket) = args.socket else {
         anyhow::bail!("socket must be specified (limactl version mismatch?)");
     };
+    let Some(pidfile) = args.pidfile else {
+        anyhow::bail!("pidfile must be specified (limactl version mismatch?)");
+    };
     for (flag, given) in [
         ("run-gui", args.run_gui),
         ("guestagent", args.guestagent.is_some()),
@@ -54,12 +57,12 @@ pub fn run(args: HostagentArgs, app: &App) -> Outcome {
     let request = Request {
         home: context.home,
         host: context.host,
-        executable: context.executable,
-        debug: context.debug,
         name: args.name,
-        pidfile: args.pidfile,
+        pidfile,
         socket,
         progress: args.progress,
+        debug: app.debug,
+        events: Box::new(std::io::stdout()),
         readiness,
     };
     Ok(hostagent::run(request)?)

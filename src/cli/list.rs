@@ -4,8 +4,7 @@ use clap::Args;
 
 use super::context::App;
 use super::{Outcome, list_json, list_table, print};
-use crate::instance::record::Problem;
-use crate::instance::{self, Context, Instance, Status};
+use crate::instance::{self, Context, Instance, Problem};
 
 /// List instances of Lima
 #[derive(Debug, Args)]
@@ -124,7 +123,7 @@ fn inspect(context: &Context, name: &str) -> Option<Instance> {
             Ok(instance) => return Some(instance),
             Err(error) => {
                 let text = super::report::chain(&error);
-                return Some(broken(name, dir.path(), Problem::Text(text)));
+                return Some(instance::broken_row(context, name, Problem::Text(text)));
             }
         },
     };
@@ -137,33 +136,7 @@ fn inspect(context: &Context, name: &str) -> Option<Instance> {
         errno: absent.raw_os_error().unwrap_or_default(),
         text: super::locator::go_words(&absent),
     };
-    Some(broken(name, dir.path(), problem))
-}
-
-/// A directory that is no instance that could be used, and why.
-fn broken(name: &str, dir: &std::path::Path, problem: Problem) -> Instance {
-    Instance {
-        name: name.to_owned(),
-        hostname: String::new(),
-        status: Status::Broken,
-        dir: dir.to_path_buf(),
-        vm_type: None,
-        arch: None,
-        cpus: 0,
-        memory: crate::config::Bytes(0),
-        disk: crate::config::Bytes(0),
-        message: String::new(),
-        ssh_local_port: 0,
-        ssh_config_file: std::path::PathBuf::new(),
-        host_agent_pid: 0,
-        driver_pid: 0,
-        problems: vec![problem],
-        config: None,
-        ssh_address: String::new(),
-        protected: false,
-        lima_version: String::new(),
-        foreign: false,
-    }
+    Some(instance::broken_row(context, name, problem))
 }
 
 fn render(instances: &[Instance], format: Format, all_fields: bool, context: &Context) -> String {

@@ -1,8 +1,7 @@
 //! What limactl says on standard error: logrus text, its coloured form on a terminal, or JSON lines.
 //!
-//! Rooms speak through `tracing`; [`Logger::install`] turns their events into [`Record`]s. Three fields are orders and not shown: `log.time`
-//! (RFC 3339 text) replaces the time of a line that somebody else wrote first, `log.fields` (a JSON object) adds fields whose names are
-//! not known when the program is compiled, and `log.raw = true` has the message printed as it is, without a frame. Events of libraries are dropped. A record is one `write`, so lines of two processes never mix.
+//! Rooms speak through `tracing`; [`Logger::install`] turns their events into [`Record`]s. Events of libraries are dropped. A record is one `write`,
+//! so lines of two processes never mix.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +14,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use super::go_text;
+use crate::instance::LogLine;
 use crate::sys::local_time;
 
 /// How grave a line is, by logrus's names.
@@ -148,7 +148,8 @@ impl Logger {
             Format::Terminal => terminal_line(record, self.started.elapsed().as_secs()),
             Format::Json => json_line(record),
         };
-        write_stderr(&line);
+        // Nobody is left to tell when standard error is gone.
+        let _ = std::io::stderr().lock().write_all(line.as_bytes());
     }
 
     /// Prints the line with which the program gives up.
@@ -164,11 +165,6 @@ impl Logger {
     }
 }
 
-/// In one piece. Nobody is left to tell when standard error is gone.
-fn write_stderr(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
-}
-
 /// Prints a record through the installed logger; nothing happens before one is installed.
 pub fn emit(record: &Record) {
     tracing::dispatcher::get_default(|dispatch| {
@@ -178,17 +174,13 @@ pub fn emit(record: &Record) {
     });
 }
 
-/// Repeats a line of the host agent's log: its time, level and fields are kept; that the agent gave up is an error to us, not our end.
-pub fn relay(level: Level, time: Option<String>, message: &str, mut fields: BTreeMap<String, String>) {
-    let shown = level.max(Level::Error);
-    if shown != level {
-        fields.insert("level".to_owned(), level.name().to_owned());
-    }
+/// Repeats a line of the host agent's log: its time, level and fields are kept. A level that nobody knows is `info`.
+pub fn relay(line: &LogLine) {
     emit(&Record {
-        time,
-        level: shown,
-        message: format!("[hostagent] {message}"),
-        fields,
+        time: line.time.clone(),
+        level: Level::from_name(&line.level).unwrap_or(Level::Info),
+        message: format!("[hostagent] {}", line.message),
+        fields: line.fields.clone(),
     });
 }
 
@@ -210,64 +202,28 @@ impl<S: tracing::Subscriber> Layer<S> for Logger {
 
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let mut record = Record::new(Level::from(event.metadata().level()), "");
-        let mut collector = Collector::new(&mut record);
-        event.record(&mut collector);
-        if collector.raw {
-            write_stderr(&format!("{}\n", record.message));
-        } else {
-            self.emit(&record);
-        }
+        event.record(&mut Collector(&mut record));
+        self.emit(&record);
     }
 }
 
 /// Fills a record from the fields of an event.
-struct Collector<'a> {
-    record: &'a mut Record,
-    raw: bool,
-}
+struct Collector<'a>(&'a mut Record);
 
-impl<'a> Collector<'a> {
-    fn new(record: &'a mut Record) -> Collector<'a> {
-        Collector { record, raw: false }
-    }
-
+impl Collector<'_> {
     fn set(&mut self, name: &str, value: String) {
         match name {
-            "message" => self.record.message = value,
-            "log.time" => self.record.time = Some(value),
-            "log.fields" => self.record.fields.extend(fields_of_json(&value)),
+            "message" => self.0.message = value,
             _ => {
-                self.record.fields.insert(name.to_owned(), value);
+                self.0.fields.insert(name.to_owned(), value);
             }
         }
     }
 }
 
-/// The members of a JSON object; texts as they are, other values as JSON. Anything else has none.
-fn fields_of_json(text: &str) -> BTreeMap<String, String> {
-    let Ok(serde_json::Value::Object(members)) = serde_json::from_str(text) else {
-        return BTreeMap::new();
-    };
-    let text_of = |value| match value {
-        serde_json::Value::String(text) => text,
-        other => other.to_string(),
-    };
-    members
-        .into_iter()
-        .map(|(key, value)| (key, text_of(value)))
-        .collect()
-}
-
 impl Visit for Collector<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.set(field.name(), value.to_owned());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        match field.name() {
-            "log.raw" => self.raw = value,
-            name => self.set(name, value.to_string()),
-        }
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
@@ -355,8 +311,8 @@ fn value_text(value: &str) -> String {
 fn time_of(record: &Record) -> String {
     record.time.clone().unwrap_or_else(|| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let seconds = now.map_or(0, |since| since.as_secs() as i64);
-        go_text::rfc3339(seconds, local_time::utc_offset(seconds))
+        let seconds = now.map_or(0, |since| since.as_secs());
+        go_text::rfc3339(seconds, local_time::utc_offset(seconds as i64))
     })
 }
 
@@ -425,7 +381,7 @@ mod tests {
         impl<S: tracing::Subscriber> Layer<S> for Sink {
             fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
                 let mut record = Record::new(Level::from(event.metadata().level()), "");
-                event.record(&mut Collector::new(&mut record));
+                event.record(&mut Collector(&mut record));
                 self.0.lock().unwrap().push(record);
             }
         }
@@ -433,7 +389,7 @@ mod tests {
         let subscriber = tracing_subscriber::registry().with(sink.clone());
         tracing::subscriber::with_default(subscriber, || {
             let (a, count) = ("x y", 3);
-            tracing::warn!(a, count, log.time = "T", log.fields = r#"{"b":"c","d":1}"#, "hello {}", 1);
+            tracing::warn!(a, count, error = %"e", "hello {}", 1);
         });
         let records = sink.0.lock().unwrap().clone();
         assert_eq!(records.len(), 1);
@@ -442,11 +398,8 @@ mod tests {
             .iter()
             .map(|(k, v)| format!("{k}={v}"))
             .collect();
-        assert_eq!(fields, ["a=x y", "b=c", "count=3", "d=1"]);
-        assert_eq!(
-            (records[0].time.as_deref(), records[0].message.as_str()),
-            (Some("T"), "hello 1")
-        );
+        assert_eq!(fields, ["a=x y", "count=3", "error=e"]);
+        assert_eq!(records[0].message, "hello 1");
     }
 
     #[test]

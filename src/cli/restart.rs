@@ -5,7 +5,7 @@ use clap::Args;
 use super::Outcome;
 use super::context::App;
 use super::edits::EditArgs;
-use super::start::DEFAULT_TIMEOUT;
+use super::start::{self, DEFAULT_TIMEOUT};
 use crate::instance::{self, StartOptions, Status};
 
 /// Restart an instance
@@ -46,5 +46,5 @@ pub fn run(args: RestartArgs, app: &App) -> Outcome {
         foreground: false,
         progress: args.progress,
     };
-    Ok(instance::start(&context, name, &options)?)
+    start::start(&context, name, &options)
 }

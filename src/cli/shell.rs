@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::context::App;
-use super::start::DEFAULT_TIMEOUT;
+use super::start::{self, DEFAULT_TIMEOUT};
 use super::{Outcome, shell_env, ssh_profile};
 use crate::home;
 use crate::instance::{self, Context, Instance, StartOptions, Status};
@@ -100,7 +100,7 @@ fn start_or_refuse(context: &Context, found: &Instance, start: bool, app: &App) 
         foreground: false,
         progress: false,
     };
-    Ok(instance::start(context, name, &options)?)
+    start::start(context, name, &options)
 }
 
 /// Asks on standard error, so that the answer of the command stays alone on standard output. Return means yes.
@@ -190,6 +190,7 @@ mod tests {
             host: crate::cli::host::collect().unwrap(),
             executable: "/limactl".into(),
             debug: false,
+            relay: Box::new(|_| ()),
         };
         let (_, command) = split_words(args).unwrap();
         script(args, "/bin/bash", &command, &context).unwrap()

@@ -9,7 +9,7 @@ use super::context::App;
 use super::create::{self, SourceArgs};
 use super::go_text;
 use super::locator::{self, Target};
-use crate::instance::{self, Context, StartOptions};
+use crate::instance::{self, Context, StartOptions, Started};
 
 /// How long a start waits where nothing, or no sensible time, is asked for.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -59,7 +59,26 @@ pub fn run(args: StartArgs, app: &App) -> Outcome {
         foreground: args.foreground,
         progress: args.progress,
     };
-    Ok(instance::start(&context, &name, &options)?)
+    start(&context, &name, &options)
+}
+
+/// Starts an instance and repeats what it has to say.
+pub fn start(context: &Context, name: &str, options: &StartOptions) -> Outcome {
+    match instance::start(context, name, options)? {
+        Started::AlreadyRunning => {
+            let command = match name {
+                "default" => "lima".to_owned(),
+                name => format!("limactl shell {name}"),
+            };
+            tracing::info!("The instance `{name}` is already running. Run `{command}` to open the shell.");
+        }
+        Started::Ready { message } if message.is_empty() => {}
+        Started::Ready { message } => {
+            tracing::info!("Message from the instance `{name}`:");
+            eprintln!("{message}");
+        }
+    }
+    Ok(())
 }
 
 fn use_existing(context: &Context, name: &str, source: &SourceArgs) -> Outcome {

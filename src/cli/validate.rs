@@ -5,8 +5,9 @@ use clap::Args;
 
 use super::context::App;
 use super::locator::Locator;
+use super::logging::{self, Level, Record};
 use super::{Outcome, list_json, print, yaml_text};
-use crate::config::Loaded;
+use crate::config::{Config, Loaded, Warning};
 use crate::instance::Context;
 
 /// Validate YAML templates
@@ -25,9 +26,8 @@ pub fn run(args: ValidateArgs, app: &App) -> Outcome {
     let several = args.files.len() > 1;
     for file in &args.files {
         let loaded = load(&context, file)?;
-        for warning in &loaded.warnings {
-            warn(warning);
-        }
+        loaded.warnings.iter().for_each(warn);
+        tell_of_keys(&loaded.config);
         tracing::info!("`{file}`: OK");
         if args.fill {
             let text = yaml_text::block(&list_json::without_empty_objects(loaded.config.document));
@@ -39,6 +39,13 @@ pub fn run(args: ValidateArgs, app: &App) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// The keys that would be refused, or have no effect, when an instance is made of the file.
+fn tell_of_keys(config: &Config) {
+    for key in config.inactive_keys.iter().chain(&config.unsupported) {
+        tracing::warn!("{key}");
+    }
 }
 
 fn load(context: &Context, file: &str) -> Result<Loaded, anyhow::Error> {
@@ -53,12 +60,9 @@ fn load(context: &Context, file: &str) -> Result<Loaded, anyhow::Error> {
     }
 }
 
-fn warn(warning: &crate::config::Warning) {
-    let fields: serde_json::Map<String, serde_json::Value> = warning
-        .fields
-        .iter()
-        .map(|(key, value)| (key.clone(), value.as_str().into()))
-        .collect();
-    let fields = serde_json::Value::Object(fields).to_string();
-    tracing::warn!(log.fields = fields, "{}", warning.message);
+fn warn(warning: &Warning) {
+    logging::emit(&Record {
+        fields: warning.fields.iter().cloned().collect(),
+        ..Record::new(Level::Warning, &warning.message)
+    });
 }

@@ -204,6 +204,15 @@ pub const ROWS: &[Row] = &[
         is_true(yaml.nested_virtualization)
     }),
     acts("user"),
+    refuses(
+        "user.name: root",
+        "a guest is entered as an ordinary user",
+        |_, yaml| {
+            yaml.user
+                .as_ref()
+                .is_some_and(|user| user.name.as_deref() == Some("root") || user.uid == Some(0))
+        },
+    ),
     warns("tpm", "no TPM is emulated yet", |_, yaml| is_true(yaml.tpm)),
 ];
 

@@ -11,14 +11,20 @@
 pub mod activity;
 pub mod decode;
 pub mod defaults;
+pub mod edits;
 mod fill_devices;
 pub mod host;
+pub mod invalid;
+#[cfg(test)]
+mod load_tests;
 pub mod mac;
 pub mod merge;
 pub mod name;
 pub mod node;
 pub mod paths;
+pub mod packages;
 pub mod platform;
+pub mod proxy;
 pub mod quantity;
 mod resolve;
 pub mod resolved;
@@ -26,6 +32,8 @@ pub mod scalar;
 pub mod source;
 pub mod template;
 pub mod validate;
+mod validate_guest;
+mod validate_network;
 pub mod version;
 pub mod written;
 
@@ -41,10 +49,10 @@ pub use quantity::Bytes;
 pub use resolved::Config;
 
 use decode::{Problem, Reader, UnknownKey};
+use invalid::Invalid;
 use merge::Sources;
 use node::{Fault, FaultKind};
 use source::Mark;
-use validate::Invalid;
 use written::LimaYaml;
 
 /// A YAML text and what error messages call it: `main file `/x/lima.yaml``, `default file `…``, or just the argument.
@@ -149,10 +157,13 @@ pub struct BrokenText {
     text: String,
 }
 
+/// Faults or unknown keys of one text that are shown; a file of another kind could have a hundred thousand.
+const MAX_SHOWN: usize = 20;
+
 impl fmt::Display for BrokenText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "failed to unmarshal YAML ({}): ", self.label)?;
-        for (index, problem) in self.problems.iter().enumerate() {
+        for (index, problem) in self.problems.iter().take(MAX_SHOWN).enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
@@ -163,6 +174,10 @@ impl fmt::Display for BrokenText {
                 problem.what,
                 source::excerpt(&self.text, problem.mark)
             )?;
+        }
+        match self.problems.len().saturating_sub(MAX_SHOWN) {
+            0 => {}
+            more => write!(f, "and {more} more")?,
         }
         Ok(())
     }
@@ -176,15 +191,16 @@ fn join<T: fmt::Display>(items: &[T]) -> String {
 pub fn load(request: &Request, host: &HostFacts) -> Result<Loaded, Error> {
     let (sources, mut warnings) = read_all(request)?;
     let place = Place::new(request);
-    let mut problems = validate::unused_params(&sources.file);
+    let mut problems = validate_guest::unused_params(&sources.file);
     let filled = defaults::fill(sources, &place, host);
     warnings.extend(filled.warnings);
-    problems.extend(validate::validate(
-        &filled.yaml,
+    let context = validate::Context {
+        yaml: &filled.yaml,
         host,
-        request.known_networks,
-        request.look,
-    ));
+        known_networks: request.known_networks,
+        look: request.look,
+    };
+    problems.extend(validate::validate(&context));
     if !problems.is_empty() {
         return Err(Error::Invalid(problems));
     }
@@ -270,7 +286,7 @@ fn decode_text(text: Text) -> Result<(LimaYaml, Option<Warning>), BrokenText> {
     }
 }
 
-/// One warning that names every unknown key of a text with its place.
+/// One warning that names the unknown keys of a text with their places.
 fn unknown_keys(label: &str, keys: &[UnknownKey]) -> Option<Warning> {
     let describe = |key: &UnknownKey| {
         let meant = key
@@ -279,14 +295,14 @@ fn unknown_keys(label: &str, keys: &[UnknownKey]) -> Option<Warning> {
             .unwrap_or_default();
         format!("{} unknown field \"{}\"{meant}", key.mark, key.path)
     };
-    (!keys.is_empty()).then(|| Warning {
-        message: "Non-strict YAML detected; please check for typos".to_owned(),
-        fields: vec![
-            ("comment".to_owned(), label.to_owned()),
-            (
-                "error".to_owned(),
-                keys.iter().map(describe).collect::<Vec<_>>().join(", "),
-            ),
-        ],
-    })
+    let mut described: Vec<_> = keys.iter().take(MAX_SHOWN).map(describe).collect();
+    if keys.len() > MAX_SHOWN {
+        described.push(format!("and {} more", keys.len() - MAX_SHOWN));
+    }
+    let fields = vec![
+        ("comment".to_owned(), label.to_owned()),
+        ("error".to_owned(), described.join(", ")),
+    ];
+    let message = "Non-strict YAML detected; please check for typos".to_owned();
+    (!keys.is_empty()).then_some(Warning { message, fields })
 }

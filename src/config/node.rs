@@ -4,6 +4,7 @@
 //! keys, and limits that keep a hostile file from eating memory or stack. Scalars keep their source text; what they mean is decided
 //! by the field that they are for (`scalar`), because Lima reads `4`, `"4"` and `4.0` alike. Only the first document counts.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
@@ -81,8 +82,46 @@ pub struct Document {
 /// Reads the first document. `Err` if the text is not YAML at all.
 pub fn parse(text: &str) -> Result<Document, Fault> {
     refuse_control_characters(text)?;
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..MAX_TAB_REPAIRS {
+        match compose(&text) {
+            Err(fault) if fault.is_tab_after_colon() => match without_tabs_before(&text, fault.mark) {
+                Some(repaired) => text = Cow::Owned(repaired),
+                None => return Err(fault),
+            },
+            result => return result,
+        }
+    }
+    compose(&text)
+}
+
+/// YAML allows a tab between `key:` and its value, the parser does not. It says where, so exactly those tabs become spaces.
+const MAX_TAB_REPAIRS: usize = 64;
+const TAB_AFTER_COLON: &str = "':' must be followed by a valid YAML whitespace";
+
+impl Fault {
+    fn is_tab_after_colon(&self) -> bool {
+        matches!(&self.what, FaultKind::Syntax(text) if text == TAB_AFTER_COLON)
+    }
+}
+
+/// The text with the blanks in front of `mark` turned into spaces; `None` if there is no tab among them.
+fn without_tabs_before(text: &str, mark: Mark) -> Option<String> {
+    let line_start: usize = text.split_inclusive('\n').take(mark.line - 1).map(str::len).sum();
+    let line = &text[line_start..];
+    let end = line_start + line.char_indices().nth(mark.column - 1)?.0;
+    let kept = text[..end].trim_end_matches([' ', '\t']);
+    let blanks = &text[kept.len()..end];
+    let spaces = " ".repeat(blanks.len());
+    blanks
+        .contains('\t')
+        .then(|| [kept, &spaces, &text[end..]].concat())
+}
+
+fn compose(text: &str) -> Result<Document, Fault> {
     let mut composer = Composer {
         parser: Parser::new_from_str(text),
+        lines: text.lines().count(),
         anchors: HashMap::new(),
         nodes: 0,
         faults: Vec::new(),
@@ -115,6 +154,8 @@ fn refuse_control_characters(text: &str) -> Result<(), Fault> {
 
 struct Composer<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    /// Lines of the text.
+    lines: usize,
     /// Finished nodes by the parser's number of their anchor.
     anchors: HashMap<usize, Node>,
     nodes: usize,
@@ -163,8 +204,15 @@ impl<'a> Composer<'a> {
                     }),
                 )
             }
-            Event::SequenceStart(anchor, _) => (anchor, self.sequence(depth)?),
-            Event::MappingStart(anchor, _) => (anchor, self.mapping(depth)?),
+            Event::SequenceStart(anchor, _) => (
+                anchor,
+                self.sequence(depth)
+                    .map_err(|fault| self.opened_at(mark, fault))?,
+            ),
+            Event::MappingStart(anchor, _) => (
+                anchor,
+                self.mapping(depth).map_err(|fault| self.opened_at(mark, fault))?,
+            ),
             _ => {
                 return Err(Fault {
                     mark,
@@ -177,6 +225,15 @@ impl<'a> Composer<'a> {
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
+    }
+
+    /// What is never closed is best shown where it was opened, not at the end of the text.
+    fn opened_at(&self, mark: Mark, fault: Fault) -> Fault {
+        if fault.mark.line > self.lines {
+            Fault { mark, ..fault }
+        } else {
+            fault
+        }
     }
 
     fn count(&mut self, nodes: usize, mark: Mark) -> Result<(), Fault> {
@@ -383,6 +440,21 @@ mod tests {
         assert_eq!(show(&root("a: 1\n---\nb: [\n")), "{a=1}");
         assert!(parse("# nothing\n").unwrap().root.is_none());
         assert!(parse("").unwrap().root.is_none());
+    }
+
+    #[test]
+    fn a_tab_may_follow_the_colon() {
+        assert_eq!(
+            show(&root("a:\tb\nc: 7\t\nd:\t \t3GiB\t# x\n")),
+            "{a=b,c=7,d=3GiB}"
+        );
+        assert_eq!(show(&root("a: |\n  x:\ty\nb:\t1\n")), "{a=x:\ty\n,b=1}");
+    }
+
+    #[test]
+    fn what_is_never_closed_is_shown_where_it_opens() {
+        assert_eq!(parse("cpus: [1\n").unwrap_err().mark, Mark { line: 1, column: 7 });
+        assert_eq!(parse("a: 1\nb: {c: [1, 2}\n").unwrap_err().mark.line, 2);
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub const SATISFIED: &str = "LIMA-SATISFIED";
 /// Starts a line that names a boot script which failed.
 pub const FAILED: &str = "LIMA-FAILED ";
 
-/// Where the boot scripts write which of them failed: one line each, the instance id first.
+/// Where the boot scripts write which of them failed: the instance id on the first line, then `<what> <exit code>` each; absent if none did.
 const FAILURES_FILE: &str = "/run/lima-boot-failed";
 
 /// Waits, inside the guest, until `marker` (a file in `/run`) holds this boot's instance id. Says [`ENTERED`] first and [`SATISFIED`] at the end.
@@ -32,7 +32,7 @@ pub fn wait_for_boot(instance_id: &str) -> String {
     let wait = wait_for_marker("/run/lima-boot-done", instance_id);
     format!(
         "{wait}[ -r {FAILURES_FILE} ] || exit 0\n\
-         while read -r id what; do [ \"$id\" = {instance_id} ] && echo \"{FAILED}$what\"; done < {FAILURES_FILE}\n\
+         {{ read -r id; [ \"$id\" = {instance_id} ] || exit 0; while read -r what; do echo \"{FAILED}$what\"; done; }} < {FAILURES_FILE}\n\
          exit 0\n"
     )
 }

@@ -36,6 +36,11 @@ pub fn read_text(path: &Path) -> Result<String, Error> {
     })
 }
 
+/// The bytes of a file.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })
+}
+
 /// The text of a file that may be absent.
 pub fn read_optional(path: &Path) -> Result<Option<String>, Error> {
     match read_text(path) {

@@ -12,6 +12,7 @@
 
 mod files;
 mod instance_dir;
+mod load;
 pub mod lock;
 
 use std::io;
@@ -19,8 +20,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use files::{read_optional, read_text, remove_if_present, write_atomic};
+pub use files::{read_bytes, read_optional, read_text, remove_if_present, write_atomic};
 pub use instance_dir::InstanceDir;
+pub use load::LoadError;
 
 /// What can go wrong with a file below `LIMA_HOME`.
 #[derive(Debug, Error)]

@@ -7,11 +7,51 @@
 //! ```
 //!
 //! Invariants:
-//! - The instance lock is held for the whole of create, start, stop and delete, so that of two that want the same instance one waits or is told.
+//! - The instance lock is held by create, stop and delete for their whole run, and by start until the agent holds `ha.lock`: from there on the
+//!   agent is the proof, and a `stop` from another terminal can reach a VM that is still booting. Of two that want the same at the same
+//!   time one wins, and the other is told.
 //! - Status is computed from held locks (`status`), never stored. Whatever died, the next command heals: `start` cleans what a
 //!   crash left and goes on.
+//! - A signal goes only to a process that was proved to be this instance's (`inspect`).
 //! - This room prints nothing: what a user should know goes through `tracing`, and `cli` decides how it looks.
 
+mod create;
+mod delete;
+mod error;
+mod follow;
+mod inspect;
+mod interrupt;
+mod message;
+mod prepare;
 pub mod record;
+mod relay;
+mod start;
+mod status;
+mod stop;
 
-pub use record::{Instance, Status};
+use std::path::PathBuf;
+
+use crate::config::HostFacts;
+use crate::home::Home;
+
+pub use create::{NewInstance, create, edit};
+pub use delete::{Deleted, delete};
+pub use error::Error;
+pub use inspect::{broken_row, inspect};
+pub use interrupt::Interrupts;
+pub use record::{Instance, Problem, Status};
+pub use relay::LogLine;
+pub use start::{StartOptions, Started, foreground_arguments, start};
+pub use stop::{stop, stop_forcibly};
+
+/// What every story needs.
+pub struct Context {
+    pub home: Home,
+    pub host: HostFacts,
+    /// This program, to run as host agent.
+    pub executable: PathBuf,
+    /// `--debug` was given, or a log level as verbose: handed on to the agent.
+    pub debug: bool,
+    /// Shows a line of the host agent's log to the user.
+    pub relay: Box<dyn Fn(&LogLine)>,
+}

@@ -3,6 +3,7 @@
 //! The only room that starts programs. Every run has a deadline. A daemon must not depend on where its starter stood, so the working
 //! directory of what stays is `/`. A signal goes only to a process whose identity was proved (see [`identity`]).
 
+pub mod clock;
 pub mod daemon;
 pub mod identity;
 mod run;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-pub use run::{Finished, find, run, run_checked};
+pub use run::{Finished, find, replace, run, run_checked};
 
 /// Why another program could not do its work.
 #[derive(Debug, Error)]

@@ -2,9 +2,7 @@
 
 /// Seconds that local time is ahead of UTC at `unix_seconds`; 0 where the system cannot say.
 pub fn utc_offset(unix_seconds: i64) -> i32 {
-    let Ok(seconds) = libc::time_t::try_from(unix_seconds) else {
-        return 0;
-    };
+    let seconds: libc::time_t = unix_seconds as libc::time_t;
     let mut parts = std::mem::MaybeUninit::<libc::tm>::uninit();
     // SAFETY: both pointers are valid for the call; localtime_r writes the whole structure unless it returns null.
     let written = unsafe { libc::localtime_r(&seconds, parts.as_mut_ptr()) };

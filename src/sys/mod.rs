@@ -2,7 +2,9 @@
 
 #![allow(unsafe_code, reason = "this room is where unsafe lives")]
 
+pub mod interrupt;
 pub mod local_time;
 pub mod pidfd;
+pub mod resolve;
 pub mod spawn;
 pub mod terminal;

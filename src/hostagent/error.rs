@@ -1,0 +1,61 @@
+//! Why the host agent could not do its work.
+
+use std::error::Error as _;
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::{dns, driver, home, image, process, seed, ssh};
+
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Upstream's words.
+    #[error("another hostagent may already be running with pid {pid} (pidfile \"{}\")", pidfile.display())]
+    AlreadyRunning { pid: i32, pidfile: PathBuf },
+    /// The VM of an agent that died is still there.
+    #[error("a virtual machine of this instance is still running without its host agent (run `limactl stop -f {name}`)")]
+    OrphanedVm { name: String },
+    #[error("cannot start the runtime")]
+    Runtime(#[source] io::Error),
+    #[error("cannot listen on `{path}`")]
+    Listen { path: PathBuf, #[source] source: io::Error },
+    #[error("cannot find a free port on 127.0.0.1 for ssh")]
+    NoPort(#[source] io::Error),
+    #[error("cannot read `{path}`")]
+    CaCertificate { path: PathBuf, #[source] source: io::Error },
+    #[error(transparent)]
+    Home(#[from] home::Error),
+    #[error(transparent)]
+    Load(#[from] home::LoadError),
+    #[error(transparent)]
+    Ssh(#[from] ssh::Error),
+    #[error("cannot make the seed of the guest")]
+    Seed(#[from] seed::Error),
+    #[error("cannot start the host resolver")]
+    Dns(#[from] dns::ServerError),
+    #[error("the field `hostResolver.hosts` is invalid")]
+    StaticHosts(#[from] dns::StaticHostsError),
+    #[error(transparent)]
+    Image(#[from] image::ImageError),
+    #[error(transparent)]
+    Driver(#[from] driver::DriverError),
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// The VM ended by itself; the text is the cause.
+    #[error("{cause}")]
+    VmFailed { cause: String },
+}
+
+impl Error {
+    /// The message and its causes in one line: what the starter shows.
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            text.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        text
+    }
+}

@@ -1,0 +1,73 @@
+//! Starting the VM and seeing that it stands.
+
+use std::time::Duration;
+
+use super::machine::machine;
+use super::prepare::{Claim, Prepared};
+use super::{Error, Request};
+use crate::driver::{Driver, Exit, KnownCause, Vm};
+use crate::home::lock::Lock;
+use crate::image;
+
+/// How often another ssh port is tried when somebody else was quicker to bind the chosen one.
+const PORT_ATTEMPTS: usize = 3;
+/// QEMU answers within a fraction of a second, or has refused its arguments by then; a loaded machine gets more.
+const STANDS_WITHIN: Duration = Duration::from_secs(20);
+const ASK_AGAIN: Duration = Duration::from_millis(30);
+
+/// Starts the VM and waits until its monitor answers, so that a VM that cannot run is an error here, with QEMU's own words.
+pub(super) async fn launch(request: &Request, claim: &Claim, prepared: &mut Prepared) -> Result<Vm, Error> {
+    let mut attempt = 1;
+    loop {
+        let (vm, exit) = try_once(request, claim, prepared).await?;
+        let Some(exit) = exit else { return Ok(vm) };
+        let taken = matches!(exit.known_cause(), Some(KnownCause::PortTaken { .. }));
+        if !(taken && prepared.any_port && attempt < PORT_ATTEMPTS) {
+            return Err(Error::VmFailed { cause: cause(&exit) });
+        }
+        tracing::debug!("port {} was taken by somebody else meanwhile; trying another one", prepared.ssh_port);
+        prepared.change_port(&claim.dir)?;
+        attempt += 1;
+    }
+}
+
+async fn try_once(request: &Request, claim: &Claim, prepared: &Prepared) -> Result<(Vm, Option<Exit>), Error> {
+    let config = &prepared.config;
+    let driver = Driver::by_name(&config.vm_type)?;
+    let boot = image::examine(claim.dir.path())?;
+    let machine = machine(config, &claim.dir, &prepared.hostname, &request.host, boot, prepared.ssh_port);
+    // Our copy of the descriptor goes with the hand-over: from here the lock lives exactly as long as the VM's process.
+    let lock = match claim.vm.borrow_mut().take() {
+        Some(lock) => lock,
+        None => Lock::try_acquire(&claim.dir.vm_lock())?.ok_or_else(|| Error::OrphanedVm { name: request.name.clone() })?,
+    };
+    tracing::info!("Starting QEMU (hint: to watch the boot progress, see `{}/serial*.log`)", claim.dir.path().display());
+    let mut vm = driver.start(&machine, &request.host, vec![lock.into_file().into()]).await?;
+    let exit = stands(&mut vm).await?;
+    Ok((vm, exit))
+}
+
+/// `None` once the monitor answers; the exit if the process ended before.
+async fn stands(vm: &mut Vm) -> Result<Option<Exit>, Error> {
+    let monitor = vm.monitor().with_limit(Duration::from_secs(2));
+    let answers = async {
+        while monitor.status().await.is_err() {
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    };
+    tokio::select! {
+        exit = vm.wait() => Ok(Some(exit?)),
+        () = answers => Ok(None),
+        // It runs and does not talk: the requirements will tell what becomes of it.
+        () = tokio::time::sleep(STANDS_WITHIN) => Ok(None),
+    }
+}
+
+/// What the user must read of an end that nobody wanted.
+pub(super) fn cause(exit: &Exit) -> String {
+    let mut text = exit.to_string();
+    if let Some(hint) = exit.hint() {
+        text.push_str(&format!(" (hint: {hint})"));
+    }
+    text
+}

@@ -1,0 +1,308 @@
+//! The loop: from the moment at which the VM stands to its end.
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use tokio::process::Child;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::boot::{Explanation, Obstacle, explain};
+use super::event::{self, Event as Line, Status};
+use super::launch::{cause, launch};
+use super::prepare::{Claim, Prepared};
+use super::requirements::Requirements;
+use super::state::{Action, Event, State, step};
+use super::{Error, Request, api, progress, serial};
+use crate::driver::{Budget, DriverError, Exit, Vm};
+use crate::guest::console::Console;
+use crate::process::{clock, daemon::Readiness};
+
+/// Runs the VM until it has ended. `Err` is an end that nobody wanted, or a failure to start.
+pub(super) async fn live(
+    mut request: Request,
+    claim: Claim,
+    mut prepared: Prepared,
+    readiness: &mut Readiness,
+) -> Result<(), Error> {
+    let events = std::mem::replace(&mut request.events, Box::new(std::io::sink()));
+    let emitter = Rc::new(RefCell::new(Emitter { events, port: 0, said_running: false }));
+    let (sender, inbox) = mpsc::unbounded_channel();
+    let _signals = Task(tokio::task::spawn_local(watch_signals(Signals::install()?, sender.clone())));
+    let vm = match launch_unless_interrupted(&request, &claim, &mut prepared, inbox).await {
+        Ok((vm, inbox)) => (vm, inbox),
+        Err(error) => {
+            emitter.borrow_mut().emit(Status::exiting(error.iter().map(Error::with_causes).collect()));
+            let _ = crate::home::remove_if_present(&request.socket);
+            return error.map_or(Ok(()), Err);
+        }
+    };
+    let (vm, inbox) = vm;
+    emitter.borrow_mut().port = prepared.ssh_port;
+    let known = Rc::new(RefCell::new(Known::default()));
+    let _api = Task(tokio::task::spawn_local(api::serve(
+        prepared.listener,
+        Rc::new(RefCell::new(api::Answers {
+            info: api::Info { ssh_local_port: prepared.ssh_port, ..api::Info::default() },
+            explain: explainer(&known, claim.dir.serial_log(), &request.name),
+        })),
+    )));
+    readiness.ready();
+    if prepared.config.plain {
+        tracing::info!(
+            "Running in plain mode. Mounts, dynamic port forwarding, containerd, etc. will be ignored. Guest agent will not be running."
+        );
+    }
+    let mut agent = Agent {
+        state: State::Starting,
+        vm,
+        emitter,
+        sender,
+        inbox,
+        requirements: Rc::new(prepared.requirements),
+        known,
+        serial_log: claim.dir.serial_log(),
+        progress: request.progress,
+        booting: Vec::new(),
+        failure: None,
+    };
+    agent.run().await;
+    let _ = crate::home::remove_if_present(&request.socket);
+    drop(prepared.dns);
+    agent.failure.take().map_or(Ok(()), |cause| Err(Error::VmFailed { cause }))
+}
+
+type Inbox = mpsc::UnboundedReceiver<Event>;
+
+/// A signal while QEMU is being started ends everything at once; the error is then `None`.
+async fn launch_unless_interrupted(
+    request: &Request,
+    claim: &Claim,
+    prepared: &mut Prepared,
+    mut inbox: Inbox,
+) -> Result<(Vm, Inbox), Option<Error>> {
+    // A VM whose start is given up is killed when it is dropped by `launch`'s future; see `Vm`.
+    tokio::select! {
+        vm = launch(request, claim, prepared) => Ok((vm.map_err(Some)?, inbox)),
+        _ = inbox.recv() => Err(None),
+    }
+}
+
+/// A task that ends with its handle.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What is known about the boot, for whoever asks.
+#[derive(Default)]
+struct Known {
+    console: Console,
+    obstacle: Obstacle,
+}
+
+fn explainer(known: &Rc<RefCell<Known>>, serial_log: PathBuf, name: &str) -> Box<dyn Fn() -> Explanation> {
+    let (known, name) = (known.clone(), name.to_owned());
+    Box::new(move || {
+        let known = known.borrow();
+        explain(&known.console, &known.obstacle, &serial_log.display().to_string(), &name)
+    })
+}
+
+struct Agent {
+    state: State,
+    vm: Vm,
+    emitter: Rc<RefCell<Emitter>>,
+    sender: mpsc::UnboundedSender<Event>,
+    inbox: Inbox,
+    requirements: Rc<Requirements>,
+    known: Rc<RefCell<Known>>,
+    serial_log: PathBuf,
+    progress: bool,
+    /// What runs while the guest boots, and the shared ssh connection that one of them keeps.
+    booting: Vec<Task>,
+    /// Why the VM ended, if nobody wanted it.
+    failure: Option<String>,
+}
+
+impl Agent {
+    async fn run(&mut self) {
+        let mut next = Event::VmStarted;
+        loop {
+            let (state, actions) = step(self.state, next);
+            self.state = state;
+            for action in actions {
+                if action == Action::Leave {
+                    return;
+                }
+                self.perform(action).await;
+            }
+            next = match self.state {
+                State::Stopping { forced } => self.bring_down(forced).await,
+                _ => tokio::select! {
+                    exit = self.vm.wait() => self.exited(exit),
+                    event = self.inbox.recv() => event.unwrap_or(Event::Interrupted),
+                },
+            };
+        }
+    }
+
+    async fn perform(&mut self, action: Action) {
+        match action {
+            Action::EmitBooting => self.emitter.borrow_mut().emit_booting(),
+            Action::EmitRunning { errors } => {
+                let mut emitter = self.emitter.borrow_mut();
+                emitter.said_running = true;
+                let status = Status::running(emitter.port, errors);
+                emitter.emit(status);
+            }
+            Action::EmitExiting { failure } => {
+                self.emitter.borrow_mut().emit(Status::exiting(failure.iter().cloned().collect()));
+                self.failure = failure;
+            }
+            Action::StartRequirements => self.start_requirements(),
+            Action::StopRequirements => self.stop_requirements().await,
+            Action::StopVm { .. } => {
+                tracing::info!("Shutting down QEMU with the power button");
+            }
+            Action::KillVm => tracing::warn!("Interrupted again: killing the virtual machine"),
+            Action::Leave => {}
+        }
+    }
+
+    fn start_requirements(&mut self) {
+        let known = self.known.clone();
+        let log = self.serial_log.clone();
+        let serial = async move { serial::follow(&log, |console| known.borrow_mut().console = console.clone()).await };
+        let serial = Task(tokio::task::spawn_local(serial));
+        let (requirements, known, sender) = (self.requirements.clone(), self.known.clone(), self.sender.clone());
+        let progress = self.progress.then(|| self.emitter.clone());
+        self.booting.push(Task(tokio::task::spawn_local(async move {
+            let mut master = None;
+            let mut relay = None;
+            let mut tell = |obstacle: Obstacle| known.borrow_mut().obstacle = obstacle;
+            let mut opened = |connection: Child| {
+                master = Some(connection);
+                let requirements = requirements.clone();
+                relay = progress.clone().map(|emitter| {
+                    let relay = async move { progress::relay(&requirements.remote, emitter).await };
+                    Task(tokio::task::spawn_local(relay))
+                });
+            };
+            let outcome = requirements.satisfy(&mut tell, &mut opened).await;
+            drop(serial);
+            for what in &outcome.failed_scripts {
+                tracing::warn!("A script failed in the guest: {what} (hint: see /var/log/cloud-init-output.log in the guest)");
+            }
+            // The loop outlives this task.
+            let _ = sender.send(Event::RequirementsTried { errors: outcome.errors });
+            keep(master).await;
+            drop(relay);
+        })));
+    }
+
+    async fn stop_requirements(&mut self) {
+        if let State::Stopping { .. } = self.state {
+            tracing::info!("Received SIGINT, shutting down the host agent");
+            tracing::info!("Shutting down the host agent");
+            self.requirements.remote.close_master().await;
+        }
+        self.booting.clear();
+    }
+
+    /// Until the VM is down, or the user is in a hurry.
+    async fn bring_down(&mut self, forced: bool) -> Event {
+        if forced {
+            let exit = self.vm.kill().await;
+            return self.exited(exit);
+        }
+        let budget = if self.emitter.borrow().said_running { Budget::BOOTED } else { Budget::BOOTING };
+        let exit = tokio::select! {
+            exit = self.vm.stop(budget) => exit,
+            event = self.inbox.recv() => return event.unwrap_or(Event::Interrupted),
+        };
+        self.exited(exit)
+    }
+
+    fn exited(&self, exit: Result<Exit, DriverError>) -> Event {
+        let failure = match exit {
+            Ok(exit) if exit.is_clean() => {
+                tracing::info!("QEMU has exited");
+                let early = self.state == State::Booting;
+                early.then(|| "the guest powered off before it was ready".to_owned())
+            }
+            Ok(exit) => Some(cause(&exit)),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(failure) = &failure
+            && !matches!(self.state, State::Stopping { .. })
+        {
+            tracing::error!("Driver stopped due to error: {failure}");
+        }
+        Event::VmExited { failure }
+    }
+}
+
+/// Holds the shared connection until it or the task ends.
+async fn keep(master: Option<Child>) {
+    let Some(mut master) = master else { return std::future::pending().await };
+    if let Ok(status) = master.wait().await {
+        tracing::debug!("the shared ssh connection ended: {status}; the next ssh opens another one");
+    }
+}
+
+/// Writes events.
+pub(super) struct Emitter {
+    events: Box<dyn Write>,
+    pub(super) port: u16,
+    /// Whether the guest was ready once.
+    said_running: bool,
+}
+
+impl Emitter {
+    pub(super) fn emit(&mut self, status: Status) {
+        let line = event::print(&Line { time: clock::rfc3339_nanos(SystemTime::now()), status });
+        // A full disk must not end the VM.
+        if let Err(error) = writeln!(self.events, "{line}").and_then(|()| self.events.flush()) {
+            tracing::warn!("cannot write an event: {error}");
+        }
+    }
+
+    fn emit_booting(&mut self) {
+        self.emit(Status::booting(self.port));
+    }
+}
+
+/// SIGINT and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn install() -> Result<Signals, Error> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt()).map_err(Error::Runtime)?,
+            terminate: signal(SignalKind::terminate()).map_err(Error::Runtime)?,
+        })
+    }
+}
+
+async fn watch_signals(mut signals: Signals, sender: mpsc::UnboundedSender<Event>) {
+    loop {
+        tokio::select! {
+            _ = signals.interrupt.recv() => {}
+            _ = signals.terminate.recv() => {}
+        }
+        if sender.send(Event::Interrupted).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `Config` → `Machine`: what the driver is told. Pure.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::config::{Config, HostFacts};
+use crate::driver::{Disk, DiskFormat, Firmware, HostForward, Machine, Nic, NicBackend, RuntimeFiles};
+use crate::home::InstanceDir;
+use crate::image::{self, Boot};
+
+/// The guest's sshd.
+const SSH_PORT: u16 = 22;
+
+/// The VM of one start. `ssh_port` on the host's loopback leads to the guest's sshd.
+pub(super) fn machine(
+    config: &Config,
+    dir: &InstanceDir,
+    hostname: &str,
+    host: &HostFacts,
+    boot: Boot,
+    ssh_port: u16,
+) -> Machine {
+    let format = match boot.format {
+        image::Format::Qcow2 => DiskFormat::Qcow2,
+        _ => DiskFormat::Raw,
+    };
+    let forward = HostForward { host: SocketAddrV4::new(Ipv4Addr::LOCALHOST, ssh_port), guest_port: SSH_PORT };
+    Machine {
+        title: hostname.to_owned(),
+        arch: config.arch,
+        native: config.arch == host.arch,
+        cpus: config.cpus,
+        memory: config.memory,
+        boot_disk: Disk { path: boot.disk, format },
+        extra_disks: Vec::new(),
+        iso: boot.iso,
+        cidata: Some(dir.cidata()),
+        kernel: boot.kernel,
+        kernel_cmdline: boot.cmdline,
+        initrd: boot.initrd,
+        firmware: Firmware { legacy_bios: config.firmware.legacy_bios, code: None },
+        cpu_type: config.cpu_type.clone(),
+        minimum_version: config.qemu_minimum_version.clone(),
+        display: config.video_display.clone(),
+        nics: vec![Nic {
+            number: 0,
+            mac: config.mac_address.clone(),
+            backend: NicBackend::Slirp { host_forwards: vec![forward] },
+        }],
+        files: RuntimeFiles::in_dir(dir.path()),
+    }
+}

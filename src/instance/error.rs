@@ -1,0 +1,89 @@
+//! Why a story about an instance did not end as it should. Upstream's words where upstream has any.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::config::edits::EditError;
+use crate::config::name::NameError;
+use crate::{home, image, process, ssh};
+
+#[derive(Debug, Error)]
+pub enum Error {
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// Upstream's raw text of a missing instance.
+    #[error("open {}: {}", path.display(), os_text(.source))]
+    NoYaml { path: PathBuf, source: io::Error },
+    #[error("instance `{name}` already exists")]
+    Exists { name: String },
+    #[error("instance name `{name}` too long: `{}` must be less than UNIX_PATH_MAX={limit} characters, but is {length}", path.display())]
+    NameTooLong { name: String, path: PathBuf, limit: usize, length: usize },
+    #[error("instance `{name}` is being created, started, stopped or deleted by another limactl{}", holder(.pid))]
+    Busy { name: String, pid: Option<i32> },
+    #[error("{}", keys.join("\n"))]
+    Unsupported { keys: Vec<String> },
+    #[error("errors inspecting instance: [{}]", problems.join(" "))]
+    Problems { problems: Vec<String> },
+    #[error("expected status `{expected}`, got `{got}`{}", hint.unwrap_or_default())]
+    UnexpectedStatus { expected: &'static str, got: &'static str, hint: Option<&'static str> },
+    #[error("instance is protected to prohibit accidental removal (Hint: use `limactl unprotect`)")]
+    Protected,
+    #[error(
+        "instance `{name}` directory `{}` exists but its `lima.yaml` could not be read; it was NOT deleted, in case it is currently being cloned into. To delete it anyway, remove the directory by hand",
+        dir.display()
+    )]
+    Unreadable { name: String, dir: PathBuf },
+    #[error("failed to delete instance `{name}`")]
+    Delete { name: String, #[source] source: Box<Error> },
+    #[error("cannot remove `{}`", path.display())]
+    Remove { path: PathBuf, #[source] source: io::Error },
+    /// The agent gave up while somebody waited for READY.
+    #[error("exiting, status={status} (hint: see `{}`)", log.display())]
+    Exiting { status: String, log: PathBuf },
+    #[error("degraded, status={status}")]
+    Degraded { status: String },
+    #[error("host agent process has exited (hint: see `{}`)", log.display())]
+    AgentGone { log: PathBuf },
+    #[error("did not receive an event with the `running` status{explanation}")]
+    Timeout { explanation: String },
+    #[error("timed out waiting for instance to shut down after {minutes} minutes")]
+    StopTimeout { minutes: u64 },
+    /// Ctrl-C, after the VM was stopped.
+    #[error("interrupted: the instance `{name}` was stopped again")]
+    Interrupted { name: String },
+    #[error("the instance `{name}` was stopped while it was being started")]
+    StoppedMeanwhile { name: String },
+    #[error("cannot run `{}` as the host agent", program.display())]
+    Foreground { program: PathBuf, #[source] source: io::Error },
+    #[error("cannot change `{}`", path.display())]
+    Edit { path: PathBuf, #[source] source: EditError },
+    /// The agent's own words.
+    #[error(transparent)]
+    Agent(#[from] process::Error),
+    #[error(transparent)]
+    Home(#[from] home::Error),
+    #[error(transparent)]
+    Load(#[from] home::LoadError),
+    #[error(transparent)]
+    Ssh(#[from] ssh::Error),
+    #[error(transparent)]
+    Image(#[from] image::ImageError),
+    #[error(transparent)]
+    CloudConfig(#[from] Box<crate::hostagent::Error>),
+    #[error("cannot watch for signals")]
+    Signals(#[source] io::Error),
+}
+
+fn holder(pid: &Option<i32>) -> String {
+    pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+}
+
+/// The system's text without Rust's `(os error N)`, in lower case as Go prints it.
+fn os_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}

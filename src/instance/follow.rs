@@ -1,0 +1,98 @@
+//! Following a host agent from outside: its events, and its log for the user's eyes.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+
+use super::Context;
+use super::relay::LogLine;
+use crate::home::InstanceDir;
+use crate::hostagent::event::{self, Event};
+
+/// More than this is never read in one go.
+const CHUNK: u64 = 256 * 1024;
+
+/// Reads what is appended to the two files of one agent.
+pub(super) struct Follower {
+    events: Tail,
+    log: Tail,
+}
+
+impl Follower {
+    /// From the first byte: the files were made for the agent that is followed.
+    pub(super) fn from_start(dir: &InstanceDir) -> Follower {
+        Follower { events: Tail::new(dir.agent_events(), 0), log: Tail::new(dir.agent_log(), 0) }
+    }
+
+    /// Only what comes from now on.
+    pub(super) fn from_now(dir: &InstanceDir) -> Follower {
+        let end = |path: PathBuf| {
+            let length = path.metadata().map_or(0, |data| data.len());
+            Tail::new(path, length)
+        };
+        Follower { events: end(dir.agent_events()), log: end(dir.agent_log()) }
+    }
+
+    /// What is new: log lines go to the user, events to the caller. A line that is no event (a stray word of another program) is passed over.
+    pub(super) fn poll(&mut self, context: &Context) -> Vec<Event> {
+        for line in self.log.lines().iter().filter_map(|line| LogLine::parse(line)) {
+            (context.relay)(&line);
+        }
+        self.events.lines().iter().filter_map(|line| event::parse(line).ok()).collect()
+    }
+}
+
+/// One growing file.
+struct Tail {
+    path: PathBuf,
+    offset: u64,
+    /// The beginning of a line that is not complete yet.
+    partial: Vec<u8>,
+}
+
+impl Tail {
+    fn new(path: PathBuf, offset: u64) -> Tail {
+        Tail { path, offset, partial: Vec::new() }
+    }
+
+    /// The complete lines that were appended since the last call.
+    fn lines(&mut self) -> Vec<String> {
+        let mut bytes = Vec::new();
+        // A file that is not there yet has no lines.
+        if self.read(&mut bytes).is_err() || bytes.is_empty() {
+            return Vec::new();
+        }
+        self.offset += bytes.len() as u64;
+        self.partial.extend(bytes);
+        let Some(end) = self.partial.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
+        let complete: Vec<u8> = self.partial.drain(..=end).collect();
+        String::from_utf8_lossy(&complete).lines().map(str::to_owned).collect()
+    }
+
+    fn read(&self, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(self.offset))?;
+        file.take(CHUNK).read_to_end(bytes)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn only_complete_lines_are_read_and_each_once() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("log");
+        let mut tail = Tail::new(path.clone(), 0);
+        assert!(tail.lines().is_empty());
+        let mut file = File::create(&path).unwrap();
+        file.write_all(b"one\ntw").unwrap();
+        assert_eq!(tail.lines(), ["one"]);
+        file.write_all(b"o\n").unwrap();
+        assert_eq!(tail.lines(), ["two"]);
+        assert!(tail.lines().is_empty());
+    }
+}

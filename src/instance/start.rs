@@ -1,0 +1,338 @@
+//! The script of a start, readable from top to bottom.
+
+use std::io::IsTerminal;
+use std::os::unix::process::CommandExt;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use super::create::lock_instance;
+use super::follow::Follower;
+use super::inspect::{facts, inspect};
+use super::interrupt::Interrupts;
+use super::prepare::{prepare, refuse_unsupported, warn_inactive};
+use super::record::{Instance, Status};
+use super::stop::heal;
+use super::{Context, Error};
+use crate::config::Config;
+use crate::home::{self, InstanceDir, lock};
+use crate::hostagent::{api, event};
+use crate::process::daemon::{self, Daemon};
+
+/// How long an agent may take until its VM stands.
+const AGENT_READY_WITHIN: Duration = Duration::from_secs(30);
+/// How often the agent's files are looked at while it is waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How long an agent may take to answer why the guest is not up yet.
+const EXPLAIN_WITHIN: Duration = Duration::from_secs(3);
+/// An agent that has said `running` for a guest that was ready before anybody looked is asked, not followed.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// How to start.
+#[derive(Debug, Clone)]
+pub struct StartOptions {
+    /// How long to wait for READY, from the moment at which the VM stands. Zero means upstream's default.
+    pub timeout: Duration,
+    /// Become the host agent in place of starting one.
+    pub foreground: bool,
+    /// Relay what cloud-init prints, and wait for its end.
+    pub progress: bool,
+}
+
+/// How a start ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Started {
+    AlreadyRunning,
+    /// `message` is what the instance has to say; it may be empty.
+    Ready { message: String },
+}
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Starts instance `name` and waits until it is READY. Whatever a crash left is put right first.
+pub fn start(context: &Context, name: &str, options: &StartOptions) -> Result<Started, Error> {
+    let instance = startable(context, name)?;
+    if instance.status == Status::Running {
+        return join(context, &instance, options);
+    }
+    let lock = match lock_instance(context, name) {
+        Ok(lock) => lock,
+        Err(busy) => return join_starting(context, name, options, busy),
+    };
+    // Whoever had the lock before us may have started it.
+    let instance = startable(context, name)?;
+    if instance.status == Status::Running {
+        return join(context, &instance, options);
+    }
+    let Some(config) = &instance.config else { return Err(problems(&instance)) };
+    heal(context, &instance)?;
+    refuse_unsupported(config)?;
+    warn_inactive(config);
+    tracing::info!("Starting the instance `{name}` with internal VM driver `{}`", config.vm_type);
+    prepare(context, name, config)?;
+    if options.foreground {
+        return Err(become_agent(context, name, options));
+    }
+    let dir = context.home.instance(name);
+    let interrupts = Interrupts::watch()?;
+    let mut follower = Follower::from_start(&dir);
+    let agent = spawn_agent(context, name, options, &dir);
+    // The agent holds its own lock now, so others can see and stop what we wait for.
+    drop(lock);
+    let agent = agent.inspect_err(|_| drop(follower.poll(context)))?;
+    let wait = Wait { context, dir: &dir, name, config, options, interrupts };
+    wait.until_ready(&mut follower, Some(agent))
+}
+
+/// The instance, if its configuration can be used.
+fn startable(context: &Context, name: &str) -> Result<Instance, Error> {
+    let instance = inspect(context, name)?;
+    if instance.config.is_none() { Err(problems(&instance)) } else { Ok(instance) }
+}
+
+fn problems(instance: &Instance) -> Error {
+    Error::Problems { problems: instance.problems.iter().map(ToString::to_string).collect() }
+}
+
+/// It runs already. If it is still booting for somebody else, wait with him.
+fn join(context: &Context, instance: &Instance, options: &StartOptions) -> Result<Started, Error> {
+    let dir = context.home.instance(&instance.name);
+    let booting = |explanation: &crate::hostagent::boot::Explanation| !explanation.ready;
+    let explanation = api::explanation(&dir.agent_socket(), EXPLAIN_WITHIN).ok().filter(booting);
+    let (Some(_), Some(config)) = (explanation, &instance.config) else { return Ok(Started::AlreadyRunning) };
+    tracing::info!("The instance `{}` is already being started; waiting until it is ready", instance.name);
+    let interrupts = Interrupts::watch()?;
+    let mut follower = Follower::from_start(&dir);
+    let wait = Wait { context, dir: &dir, name: &instance.name, config, options, interrupts };
+    wait.until_ready(&mut follower, None)
+}
+
+/// Somebody else holds the instance lock. If he is starting it, his agent will show soon.
+fn join_starting(context: &Context, name: &str, options: &StartOptions, busy: Error) -> Result<Started, Error> {
+    tracing::info!("{busy}; waiting for it");
+    let deadline = Instant::now() + options.timeout_or_default();
+    let lock = context.home.instance_lock(name);
+    while lock::is_held(&lock)? {
+        if Instant::now() >= deadline {
+            return Err(busy);
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    let instance = startable(context, name)?;
+    if instance.status == Status::Running { join(context, &instance, options) } else { Err(busy) }
+}
+
+impl StartOptions {
+    fn timeout_or_default(&self) -> Duration {
+        if self.timeout.is_zero() { DEFAULT_TIMEOUT } else { self.timeout }
+    }
+}
+
+/// The words with which this program is run as the host agent of `name`; upstream's.
+pub fn foreground_arguments(context: &Context, name: &str, progress: bool) -> Vec<String> {
+    let dir = context.home.instance(name);
+    let path = |path: std::path::PathBuf| path.display().to_string();
+    let mut args = Vec::new();
+    if context.debug {
+        args.push("--debug".to_owned());
+    }
+    args.extend(["hostagent", "--pidfile"].map(str::to_owned));
+    args.extend([path(dir.agent_pid()), "--socket".to_owned(), path(dir.agent_socket())]);
+    if progress {
+        args.push("--progress".to_owned());
+    }
+    args.push(name.to_owned());
+    args
+}
+
+fn spawn_agent(context: &Context, name: &str, options: &StartOptions, dir: &InstanceDir) -> Result<Child, Error> {
+    for stale in [dir.agent_events(), dir.agent_log()] {
+        home::remove_if_present(&stale)?;
+    }
+    let daemon = Daemon {
+        program: &context.executable,
+        args: foreground_arguments(context, name, options.progress),
+        stdout: dir.agent_events(),
+        stderr: dir.agent_log(),
+        inherit: Vec::new(),
+    };
+    Ok(daemon::start(daemon, AGENT_READY_WITHIN)?)
+}
+
+/// Replaces this process by the host agent: on a terminal its streams go there, otherwise into the log files, where service managers' users
+/// look for them. Returns only if that fails.
+fn become_agent(context: &Context, name: &str, options: &StartOptions) -> Error {
+    let dir = context.home.instance(name);
+    let failed = |source| Error::Foreground { program: context.executable.clone(), source };
+    let mut command = std::process::Command::new(&context.executable);
+    command.args(foreground_arguments(context, name, options.progress));
+    if !std::io::stdin().is_terminal() {
+        let log = |path| std::fs::File::create(path);
+        match (log(dir.agent_events()), log(dir.agent_log())) {
+            (Ok(stdout), Ok(stderr)) => drop(command.stdout(stdout).stderr(stderr)),
+            (Err(source), _) | (_, Err(source)) => return failed(source),
+        }
+    }
+    failed(command.exec())
+}
+
+/// Waiting for READY.
+struct Wait<'a> {
+    context: &'a Context,
+    dir: &'a InstanceDir,
+    name: &'a str,
+    config: &'a Config,
+    options: &'a StartOptions,
+    interrupts: Interrupts,
+}
+
+impl Wait<'_> {
+    fn until_ready(&self, follower: &mut Follower, mut agent: Option<Child>) -> Result<Started, Error> {
+        let deadline = Instant::now() + self.options.timeout_or_default();
+        let mut progress = Progress { wanted: self.options.progress, completed: false, running: None, port: 0 };
+        let mut asked = Instant::now();
+        loop {
+            if self.interrupts.count() > 0 {
+                return Err(self.stop_again(follower));
+            }
+            // Looked at before the events are read, so that no last word is missed.
+            let gone = !self.agent_lives(&mut agent)?;
+            for event in follower.poll(self.context) {
+                self.take(event.status, &mut progress)?;
+            }
+            if let Some(status) = progress.finished() {
+                return self.ready(status);
+            }
+            if gone {
+                return Err(Error::AgentGone { log: self.dir.agent_log() });
+            }
+            if Instant::now() >= deadline {
+                return Err(self.timeout());
+            }
+            // Another waiter's agent may be one that was ready before we looked.
+            if agent.is_none() && asked.elapsed() >= ASK_AGAIN {
+                asked = Instant::now();
+                if api::explanation(&self.dir.agent_socket(), EXPLAIN_WITHIN).is_ok_and(|it| it.ready) {
+                    return self.ready(event::Status::default());
+                }
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    fn agent_lives(&self, agent: &mut Option<Child>) -> Result<bool, Error> {
+        match agent {
+            Some(child) => Ok(matches!(child.try_wait(), Ok(None))),
+            None => Ok(lock::is_held(&self.dir.agent_lock())?),
+        }
+    }
+
+    fn take(&self, status: event::Status, progress: &mut Progress) -> Result<(), Error> {
+        if status.ssh_local_port != 0 && progress.port == 0 {
+            progress.port = status.ssh_local_port;
+            tracing::info!("SSH Local Port: {}", status.ssh_local_port);
+        }
+        if let Some(step) = &status.cloud_init_progress {
+            progress.take(step);
+        }
+        if !status.errors.is_empty() {
+            tracing::error!("{}", status.errors.join("; "));
+        }
+        if status.exiting {
+            if status.errors.is_empty() {
+                return Err(Error::StoppedMeanwhile { name: self.name.to_owned() });
+            }
+            return Err(Error::Exiting { status: status.to_string(), log: self.dir.agent_log() });
+        }
+        if status.running {
+            progress.running = Some(status);
+        }
+        Ok(())
+    }
+
+    fn ready(&self, status: event::Status) -> Result<Started, Error> {
+        if status.degraded {
+            tracing::warn!("DEGRADED. The VM seems running, but some requirements are not satisfied. (hint: see `{}`)", self.dir.agent_log().display());
+            return Err(Error::Degraded { status: status.to_string() });
+        }
+        let command = match (self.config.plain, self.name) {
+            (true, name) => {
+                format!("ssh -F {} {}", self.dir.ssh_config().display(), crate::config::name::hostname(name))
+            }
+            (false, "default") => "lima".to_owned(),
+            (false, name) => format!("limactl shell {name}"),
+        };
+        tracing::info!("READY. Run `{command}` to open the shell.");
+        // Looked at again: the record now has the port of this run.
+        let message = inspect(self.context, self.name).map(|instance| instance.message).unwrap_or_default();
+        Ok(Started::Ready { message })
+    }
+
+    /// The VM is left as it is, so that it can be looked at.
+    fn timeout(&self) -> Error {
+        let name = self.name;
+        let log = self.dir.serial_log().display().to_string();
+        let explanation = match api::explanation(&self.dir.agent_socket(), EXPLAIN_WITHIN) {
+            Ok(why) => format!(" in time: {}: {} (hint: see {})", why.class, why.text, why.log),
+            Err(_) => format!(" in time (hint: see {log})"),
+        };
+        let next = format!("; the VM is left running: look at it with `limactl shell {name}`, stop it with `limactl stop {name}`");
+        Error::Timeout { explanation: explanation + &next }
+    }
+
+    /// Ctrl-C: nothing is left running. The first one stops the VM in order, the second kills it.
+    fn stop_again(&self, follower: &mut Follower) -> Error {
+        tracing::warn!("Interrupted: stopping the instance `{}` (press Ctrl-C again to kill it)", self.name);
+        let mut sent = 0;
+        loop {
+            let count = self.interrupts.count();
+            let agent = facts(self.dir, &self.config.vm_type).ok().and_then(|(_, processes, _)| processes.agent);
+            let events = follower.poll(self.context);
+            if agent.is_none() || events.iter().any(|event| event.status.exiting) && !self.is_held() {
+                return Error::Interrupted { name: self.name.to_owned() };
+            }
+            if let Some(agent) = agent
+                && sent < count.min(2)
+            {
+                agent.signal(Signal::SIGINT);
+                sent += 1;
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    fn is_held(&self) -> bool {
+        lock::is_held(&self.dir.agent_lock()).unwrap_or(false)
+    }
+}
+
+/// What has been heard so far.
+struct Progress {
+    /// The end of cloud-init is waited for as well.
+    wanted: bool,
+    completed: bool,
+    running: Option<event::Status>,
+    port: u16,
+}
+
+impl Progress {
+    fn take(&mut self, step: &event::CloudInitProgress) {
+        if !self.wanted {
+            return;
+        }
+        if step.completed {
+            self.completed = true;
+            tracing::info!("Cloud-init progress monitoring done.");
+        } else if step.log_line.is_empty() {
+            tracing::info!("Cloud-init provisioning started...");
+        } else {
+            tracing::info!("[cloud-init] {}", step.log_line);
+        }
+    }
+
+    fn finished(&self) -> Option<event::Status> {
+        let running = self.running.as_ref()?;
+        (running.degraded || !self.wanted || self.completed).then(|| running.clone())
+    }
+}
