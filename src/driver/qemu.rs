@@ -422,3 +422,7 @@ async fn read_lines(pipe: impl AsyncRead + Unpin, prefix: &str, kept: Option<Arc
         }
     }
 }
+
+#[cfg(test)]
+#[path = "qemu_tests.rs"]
+mod tests;
