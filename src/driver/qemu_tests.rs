@@ -9,7 +9,7 @@ use super::super::{
 };
 use super::*;
 use crate::config::host::HostUser;
-use crate::config::{Arch, Bytes};
+use crate::config::{Arch, Bytes, HostOs};
 
 /// A directory with the instance's files, and a host that knows only what `env` says.
 struct World {

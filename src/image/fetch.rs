@@ -232,15 +232,18 @@ fn not_written(error: std::io::Error, source: &File, to: &Path) -> FetchError {
     let dir = to.parent().unwrap_or(to).to_owned();
     // What the unfinished copy has taken is free again when it is swept away.
     let _ = fs::remove_file(to);
-    let free = nix::sys::statvfs::statvfs(&dir).map_or(0, |stat| {
-        stat.blocks_available() as u64 * stat.fragment_size() as u64
-    });
+    let free = nix::sys::statvfs::statvfs(&dir).map_or(0, |stat| free_bytes(&stat));
     let needed = source.metadata().map_or(0, |metadata| metadata.blocks() * 512);
     FetchError::NoSpace {
         dir,
         needed: Bytes(needed),
         free: Bytes(free),
     }
+}
+
+#[allow(clippy::unnecessary_cast, reason = "the numbers have 32 bits on macOS")]
+fn free_bytes(stat: &nix::sys::statvfs::Statvfs) -> u64 {
+    stat.blocks_available() as u64 * stat.fragment_size() as u64
 }
 
 fn unfinished(dir: &Path, name: &str) -> PathBuf {
