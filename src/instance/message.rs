@@ -21,6 +21,10 @@ pub(super) fn render(context: &Context, instance: &Instance, config: &Config) ->
         ("Instance", Value::Object(record.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())),
     ];
     values.extend(record);
+    let values: Vec<(&str, gotmpl::Value)> = values
+        .into_iter()
+        .map(|(name, value)| Ok((name, gotmpl::to_value(&value).map_err(|error| error.to_string())?)))
+        .collect::<Result<_, String>>()?;
     let text = Variables::new(&values, &config.param).expand(&config.message)?;
     Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
 }
