@@ -13,6 +13,7 @@ mod firmware;
 mod probe;
 pub mod qemu;
 pub mod qemu_argv;
+mod qemu_choice;
 pub mod qmp;
 pub mod qmp_wire;
 pub mod shutdown;

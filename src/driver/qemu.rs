@@ -1,4 +1,4 @@
-//! QEMU: finds the program, asks what it can do, spawns it, and brings it down.
+//! QEMU as a process: spawned, watched, and brought down.
 //!
 //! The process has a session of its own (no terminal's Ctrl-C reaches it), no stdin, and the descriptors that its caller handed over.
 //! It is not bound to this process: if we are killed, it lives on, and whoever comes next finds its held lock and its pid file.
@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,13 +16,12 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::accel::{self, Accel, Hardware, Plan, WhyTcg};
-use super::probe::{self, Version};
-use super::qemu_argv::{self, Choice};
+use super::qemu_argv;
+use super::qemu_choice;
 use super::qmp::{Monitor, RunState};
 use super::shutdown::{Action, Budget, Event, Shutdown};
-use super::{DriverError, Exit, Machine, firmware, target};
-use crate::config::{HostFacts, HostOs};
+use super::{DriverError, Exit, Machine};
+use crate::config::HostFacts;
 use crate::sys::spawn;
 
 /// For one QMP operation.
@@ -34,21 +33,14 @@ const LAST_WORDS_LIMIT: Duration = Duration::from_millis(500);
 /// Bytes of a line of output that are kept.
 const LINE_BYTES: u64 = 4096;
 
-/// The program and the arguments that stand before ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Program {
-    path: PathBuf,
-    first_args: Vec<String>,
-}
-
 /// Starts QEMU; see [`super::Driver::start`].
 pub(super) async fn start(
     machine: &Machine,
     host: &HostFacts,
     inherited: Vec<OwnedFd>,
 ) -> Result<Vm, DriverError> {
-    let program = find_program(machine, host)?;
-    let choice = choose(machine, host, &program).await?;
+    let program = qemu_choice::find_program(machine, host)?;
+    let choice = qemu_choice::choose(machine, host, &program).await?;
     let argv = qemu_argv::argv(machine, &choice);
     for dropped in &argv.dropped {
         let (option, ours, theirs) = (dropped.option, &dropped.ours, &dropped.theirs);
@@ -78,148 +70,6 @@ pub(super) async fn start(
             source,
         })?;
     Ok(Vm::watching(child, machine.clone()))
-}
-
-fn find_program(machine: &Machine, host: &HostFacts) -> Result<Program, DriverError> {
-    let variable = target::override_variable(machine.arch);
-    let value = host.env(&variable).unwrap_or_default();
-    let mut words = shlex::split(value)
-        .ok_or_else(|| DriverError::BadOverride {
-            variable: variable.clone(),
-            value: value.to_owned(),
-        })?
-        .into_iter();
-    let name = words.next().unwrap_or_else(|| target::program(machine.arch));
-    let first_args: Vec<String> = words.collect();
-    if !first_args.is_empty() {
-        tracing::warn!(
-            "environment variable `{variable}` adds arguments to QEMU, which is meant for debugging only"
-        );
-    }
-    match which::which_in(&name, host.env("PATH"), &host.cwd) {
-        Ok(path) => Ok(Program { path, first_args }),
-        Err(_) => Err(DriverError::MissingProgram {
-            program: name,
-            arch: machine.arch,
-        }),
-    }
-}
-
-async fn choose(machine: &Machine, host: &HostFacts, program: &Program) -> Result<Choice, DriverError> {
-    let firmware = find_firmware(machine, host, &program.path)?;
-    let failed = |question| {
-        let program = program.path.clone();
-        move |source| DriverError::Probe {
-            program,
-            question,
-            source,
-        }
-    };
-    let (version, accelerators, accel) = tokio::join!(
-        probe::version(&program.path),
-        probe::accelerators(&program.path),
-        choose_accel(machine, host, program),
-    );
-    check_version(version.map_err(failed("version"))?, machine, host, &program.path)?;
-    let accel = accel?;
-    if !accelerators
-        .map_err(failed("accelerators"))?
-        .iter()
-        .any(|name| name == accel.name())
-    {
-        return Err(DriverError::NoAccel {
-            program: program.path.clone(),
-            accel: accel.to_string(),
-        });
-    }
-    let own = machine.cpu_type.as_deref();
-    let cpu = accel::cpu_model(own, machine.arch, machine.native, accel, host.os);
-    Ok(Choice {
-        accel,
-        cpu,
-        firmware,
-        first_args: program.first_args.clone(),
-    })
-}
-
-/// The accelerator: the user's word, else what the host can do, tried.
-async fn choose_accel(machine: &Machine, host: &HostFacts, program: &Program) -> Result<Accel, DriverError> {
-    if let Some(accel) = accel::named_in(&program.first_args).or(accel::forced(host)?) {
-        return Ok(accel);
-    }
-    let plan = accel::plan(machine.arch, machine.native, host.os, || {
-        Hardware::of_this_host(host.os)
-    });
-    let why = match plan {
-        Plan::Use(accel, None) => return Ok(accel),
-        Plan::Use(_, Some(why)) => why,
-        Plan::Try(accel) => match probe::survives(&program.path, machine.arch, accel).await {
-            Ok(()) => return Ok(accel),
-            Err(words) => WhyTcg::QemuFails { accel, words },
-        },
-    };
-    tracing::warn!("QEMU emulates the guest in software (TCG), which is slow: {why}");
-    Ok(Accel::Tcg)
-}
-
-fn check_version(
-    version: Option<Version>,
-    machine: &Machine,
-    host: &HostFacts,
-    program: &Path,
-) -> Result<(), DriverError> {
-    let Some(version) = version else {
-        tracing::warn!("`{}` does not tell its version", program.display());
-        return Ok(());
-    };
-    let (hard, soft) = match (host.os, machine.native, cfg!(target_arch = "aarch64")) {
-        (HostOs::MacOs, _, true) => (Version(8, 2, 1), Version(8, 2, 1)),
-        (HostOs::MacOs, _, false) => (Version(7, 0, 0), Version(8, 2, 1)),
-        (HostOs::Linux, _, _) => (Version(4, 0, 0), Version(6, 2, 0)),
-    };
-    let minimum = match &machine.minimum_version {
-        None => hard,
-        Some(value) => Version::parse(value)
-            .ok_or_else(|| DriverError::BadMinimumVersion { value: value.clone() })?
-            .max(hard),
-    };
-    if version < minimum {
-        let (version, minimum) = (version.to_string(), minimum.to_string());
-        return Err(DriverError::TooOld {
-            program: program.to_owned(),
-            version,
-            minimum,
-        });
-    }
-    if version < soft {
-        tracing::warn!("QEMU {version} is too old, {soft} or later recommended");
-    }
-    Ok(())
-}
-
-fn find_firmware(
-    machine: &Machine,
-    host: &HostFacts,
-    program: &Path,
-) -> Result<Option<PathBuf>, DriverError> {
-    let arch = machine.arch;
-    if machine.firmware.legacy_bios {
-        if target::has_legacy_bios(arch) {
-            return Ok(None);
-        }
-        tracing::warn!("field `firmware.legacyBIOS` is not supported for architecture `{arch}`, ignoring");
-    }
-    if target::edk2(arch).is_none() || machine.firmware.code.is_some() {
-        return Ok(machine.firmware.code.clone());
-    }
-    let places = firmware::candidates(arch, program, host.home.as_deref());
-    match places.into_iter().find(|path| path.exists()) {
-        Some(path) => {
-            tracing::info!("Using system firmware (`{}`)", path.display());
-            Ok(Some(path))
-        }
-        None => Err(DriverError::NoFirmware { arch }),
-    }
 }
 
 /// Removes sockets and pid file of a QEMU that is gone. The caller knows that it is.
@@ -422,3 +272,7 @@ async fn read_lines(pipe: impl AsyncRead + Unpin, prefix: &str, kept: Option<Arc
         }
     }
 }
+
+#[cfg(test)]
+#[path = "qemu_tests.rs"]
+mod tests;
