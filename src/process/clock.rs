@@ -17,7 +17,7 @@ pub fn unix_seconds(moment: SystemTime) -> u64 {
 }
 
 /// Year, month and day of a day since 1970-01-01, in the Gregorian calendar. Counting from March makes the leap day the last of its year.
-fn civil(days: u64) -> (u64, u64, u64) {
+pub fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

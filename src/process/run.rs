@@ -77,6 +77,13 @@ pub fn run_checked(command: &mut Command, input: &[u8], deadline: Duration) -> R
     })
 }
 
+/// Puts the program in the place of this process: its input, output, signals and exit code are ours. Returns only if that failed.
+pub fn replace(command: &mut Command) -> Error {
+    use std::os::unix::process::CommandExt;
+    let program = command.get_program().to_string_lossy().into_owned();
+    spawn_error(&program, command.exec())
+}
+
 pub(super) fn spawn_error(program: &str, source: std::io::Error) -> Error {
     let program = program.to_owned();
     match source.kind() {

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "this room is where unsafe lives")]
 
 pub mod interrupt;
+pub mod local_time;
 pub mod pidfd;
 pub mod resolve;
 pub mod spawn;

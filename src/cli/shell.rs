@@ -1,0 +1,228 @@
+//! `limactl shell`: a shell or a command in the guest. ssh takes limactl's place, so its exit code is ours and nothing is added to its output.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::context::App;
+use super::start::{self, DEFAULT_TIMEOUT};
+use super::{Outcome, shell_env, ssh_profile};
+use crate::home;
+use crate::instance::{self, Context, Instance, StartOptions, Status};
+use crate::process;
+use crate::ssh::{self, Client, MasterCommand, Version};
+
+/// Commands that are more likely meant for limactl than for the guest.
+const LIMACTL_COMMANDS: [&str; 4] = ["create", "start", "delete", "shell"];
+
+/// Older clients print a line when they share a connection, unless they are told to be quiet.
+const ERRORS_ONLY_SINCE: Version = Version(8, 9, 0);
+
+const MASTER_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Execute shell in Lima
+///
+/// Without COMMAND, a login shell. Flags for limactl come before INSTANCE; everything behind it belongs to COMMAND.
+#[derive(Debug, Args)]
+#[command(override_usage = "limactl shell [flags] INSTANCE [COMMAND...]")]
+pub struct ShellArgs {
+    #[arg(value_name = "INSTANCE [COMMAND]")]
+    pub words: Vec<String>,
+    /// Instance; all words are then the command
+    #[arg(long, hide = true)]
+    pub instance: Option<String>,
+    /// Shell, for example /bin/bash; by default the one in lima.yaml
+    #[arg(long, value_name = "PATH")]
+    pub shell: Option<String>,
+    /// Directory in the guest, which must exist
+    #[arg(long, value_name = "PATH")]
+    pub workdir: Option<String>,
+    /// Make a new ssh connection instead of sharing the one that exists
+    #[arg(long)]
+    pub reconnect: bool,
+    /// Pass the environment on, except for what LIMA_SHELLENV_BLOCK names
+    #[arg(long)]
+    pub preserve_env: bool,
+    /// Start the instance if it is stopped
+    #[arg(long)]
+    pub start: bool,
+}
+
+pub fn run(args: ShellArgs, app: &App) -> Outcome {
+    let context = app.context()?;
+    let (name, command) = split_words(&args)?;
+    if let Some(word) = command.first().filter(|word| LIMACTL_COMMANDS.contains(&word.as_str())) {
+        tracing::warn!("Perhaps you meant `limactl {word} {}`?", command[1..].join(" "));
+    }
+    let mut found = ssh_profile::find(&context, &name)?;
+    ssh_profile::config(&found)?;
+    if found.status == Status::Stopped {
+        start_or_refuse(&context, &found, args.start, app)?;
+        found = instance::inspect(&context, &name)?;
+    }
+    let client = ssh_profile::client(&context)?;
+    let options = ssh_profile::options(&context, &found, &client)?;
+    if args.reconnect {
+        drop_master(&context, &found, &client, &options)?;
+    }
+    let script = script(&args, &ssh_profile::config(&found)?.user.shell, &command, &context)?;
+    let extra = extra_args(&context, client.facts().version);
+    let argv = ssh::session_args(&options, &extra, &found.ssh_address, found.ssh_local_port, &script);
+    tracing::debug!("executing ssh (may take a long): {argv:?}");
+    Err(process::replace(&mut client.command(&argv)).into())
+}
+
+/// The instance and the command. One `--` behind the instance is a separator.
+fn split_words(args: &ShellArgs) -> Result<(String, Vec<String>), anyhow::Error> {
+    if let Some(name) = args.instance.as_ref().filter(|name| !name.is_empty()) {
+        return Ok((name.clone(), args.words.clone()));
+    }
+    let Some((name, rest)) = args.words.split_first() else {
+        anyhow::bail!("requires instance name as first argument");
+    };
+    let command = match rest.split_first() {
+        Some((first, command)) if first == "--" => command,
+        _ => rest,
+    };
+    Ok((name.clone(), command.to_vec()))
+}
+
+fn start_or_refuse(context: &Context, found: &Instance, start: bool, app: &App) -> Outcome {
+    let name = &found.name;
+    if !start && !(app.tty && std::io::stdin().is_terminal() && confirm_start()?) {
+        anyhow::bail!("instance `{name}` is stopped, run `limactl start {name}` to start the instance");
+    }
+    let options = StartOptions {
+        timeout: DEFAULT_TIMEOUT,
+        foreground: false,
+        progress: false,
+    };
+    start::start(context, name, &options)
+}
+
+/// Asks on standard error, so that the answer of the command stays alone on standard output. Return means yes.
+fn confirm_start() -> Result<bool, anyhow::Error> {
+    let mut stderr = std::io::stderr();
+    let asked = stderr.write_all(b"? Do you want to start the instance now?  (Y/n) ");
+    asked.and_then(|()| stderr.flush()).context("cannot ask")?;
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    let length = read.context("cannot read the answer")?;
+    let answer = answer.trim().to_ascii_lowercase();
+    Ok(length > 0 && matches!(answer.as_str(), "" | "y" | "yes"))
+}
+
+/// What the guest's login shell is given: change the directory, then become the wanted shell.
+fn script(args: &ShellArgs, configured_shell: &str, command: &[String], context: &Context) -> Result<String, anyhow::Error> {
+    // Mounts are not in this version, so the directory of the host is never in the guest.
+    let change = match &args.workdir {
+        Some(path) => format!("cd {} || exit 1", ssh::quote(path)),
+        None => "false".to_owned(),
+    };
+    let env = if args.preserve_env {
+        let passed = shell_env::passed_on(&context.host.env)?;
+        let words: Vec<String> = passed.iter().map(|word| format!("{} ", ssh::quote(word))).collect();
+        format!("env {}", words.concat())
+    } else {
+        String::new()
+    };
+    let shell = ssh::quote(args.shell.as_deref().unwrap_or(configured_shell));
+    let mut script = format!("{change} ; exec {env}{shell} -l");
+    if !command.is_empty() {
+        let line = ssh::join_with_assignments(command);
+        script.push_str(&format!(" -c {}", ssh::quote(&line)));
+    }
+    Ok(script)
+}
+
+fn extra_args(context: &Context, version: Version) -> Vec<String> {
+    let mut extra = Vec::new();
+    if std::io::stdout().is_terminal() {
+        extra.push("-t".to_owned());
+    }
+    if context.host.env.iter().any(|(key, _)| key == "COLORTERM") {
+        extra.extend(["-o".to_owned(), "SendEnv=COLORTERM".to_owned()]);
+    }
+    let level = if version < ERRORS_ONLY_SINCE { "QUIET" } else { "ERROR" };
+    extra.extend(["-o".to_owned(), format!("LogLevel={level}")]);
+    extra
+}
+
+/// Ends the shared connection. A socket that nobody listens on any more is removed.
+fn drop_master(context: &Context, found: &Instance, client: &Client, options: &[String]) -> Outcome {
+    let socket = context.home.instance(&found.name).ssh_socket();
+    if !socket.exists() {
+        return Ok(());
+    }
+    let argv = ssh::master_args(options, &MasterCommand::Exit, &found.ssh_address, found.ssh_local_port);
+    let Err(error) = process::run_checked(&mut client.command(&argv), b"", MASTER_DEADLINE) else {
+        return Ok(());
+    };
+    if UnixStream::connect(&socket).is_ok() {
+        return Err(anyhow::Error::new(error).context("cannot end the shared ssh connection"));
+    }
+    tracing::warn!("removing the ssh socket `{}`, on which nobody listens", socket.display());
+    Ok(home::remove_if_present(&socket)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(words: &[&str]) -> ShellArgs {
+        ShellArgs {
+            words: words.iter().map(|word| word.to_string()).collect(),
+            instance: None,
+            shell: None,
+            workdir: None,
+            reconnect: false,
+            preserve_env: false,
+            start: false,
+        }
+    }
+
+    fn script_of(args: &ShellArgs) -> String {
+        let context = Context {
+            home: home::Home::new("/lh"),
+            host: crate::cli::host::collect().unwrap(),
+            executable: "/limactl".into(),
+            debug: false,
+            relay: Box::new(|_| ()),
+        };
+        let (_, command) = split_words(args).unwrap();
+        script(args, "/bin/bash", &command, &context).unwrap()
+    }
+
+    #[test]
+    fn one_separator_behind_the_instance_is_swallowed() {
+        let words = |args: &ShellArgs| split_words(args).unwrap();
+        assert_eq!(words(&args(&["d", "--", "ls", "--"])).1, ["ls", "--"]);
+        assert_eq!(words(&args(&["d", "ls", "-l"])), ("d".into(), vec!["ls".into(), "-l".into()]));
+        let mut by_flag = args(&["--", "ls"]);
+        by_flag.instance = Some("x".into());
+        assert_eq!(words(&by_flag).1, ["--", "ls"]);
+        assert_eq!(
+            split_words(&args(&[])).unwrap_err().to_string(),
+            "requires instance name as first argument"
+        );
+    }
+
+    #[test]
+    fn the_script_is_upstreams() {
+        assert_eq!(script_of(&args(&["d"])), "false ; exec /bin/bash -l");
+        assert_eq!(
+            script_of(&args(&["d", "sh", "-c", "echo $HOME"])),
+            r#"false ; exec /bin/bash -l -c 'sh -c '"'"'echo $HOME'"'"''"#
+        );
+        let mut full = args(&["d", "A=b c", "env"]);
+        full.workdir = Some("/x y".into());
+        full.shell = Some("/bin/my sh".into());
+        assert_eq!(
+            script_of(&full),
+            r#"cd '/x y' || exit 1 ; exec '/bin/my sh' -l -c 'A='"'"'b c'"'"' env'"#
+        );
+    }
+}

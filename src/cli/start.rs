@@ -1,0 +1,116 @@
+//! `limactl start`: starts an instance, and creates it first if it is given as a file.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Outcome;
+use super::context::App;
+use super::create::{self, SourceArgs};
+use super::go_text;
+use super::locator::{self, Target};
+use crate::instance::{self, Context, StartOptions, Started};
+
+/// How long a start waits where nothing, or no sensible time, is asked for.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Start an instance of Lima
+///
+/// NAME is an existing instance, `default` if it is left out. FILE.yaml (a path, file:///PATH, or - for standard input) creates an instance
+/// first. Flags that change the configuration are written to the instance's lima.yaml.
+#[derive(Debug, Args)]
+#[command(override_usage = "limactl start NAME|FILE.yaml|URL [flags]")]
+pub struct StartArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Stay in the foreground as the instance's host agent
+    #[arg(long)]
+    pub foreground: bool,
+    /// Show what cloud-init and provisioning print, and wait for their end
+    #[arg(long)]
+    pub progress: bool,
+    /// How long to wait for the instance to be running, for example 90s or 1h30m
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = timeout)]
+    pub timeout: Duration,
+}
+
+pub fn run(args: StartArgs, app: &App) -> Outcome {
+    let context = app.context()?;
+    let source = &args.source;
+    let target = locator::target(source.source.as_deref(), source.name.as_deref(), app.tty_demanded)?;
+    let name = match target {
+        Target::Named(name) if create::exists(&context, &name) => {
+            use_existing(&context, &name, source)?;
+            name
+        }
+        Target::Named(name) => return Err(create::no_default_template(&name, "start")),
+        Target::FromText { name, locator } => {
+            if create::exists(&context, &name) {
+                let dir = create::directory(&context, &name);
+                anyhow::bail!("instance `{name}` already exists (`{}`)", dir.path().display());
+            }
+            let edits = source.edits.edits_with(&source.new)?;
+            create::create(&context, &name, &locator, &edits, app)?;
+            name
+        }
+    };
+    let options = StartOptions {
+        timeout: args.timeout,
+        foreground: args.foreground,
+        progress: args.progress,
+    };
+    start(&context, &name, &options)
+}
+
+/// Starts an instance and repeats what it has to say.
+pub fn start(context: &Context, name: &str, options: &StartOptions) -> Outcome {
+    match instance::start(context, name, options)? {
+        Started::AlreadyRunning => {
+            let command = match name {
+                "default" => "lima".to_owned(),
+                name => format!("limactl shell {name}"),
+            };
+            tracing::info!("The instance `{name}` is already running. Run `{command}` to open the shell.");
+        }
+        Started::Ready { message } if message.is_empty() => {}
+        Started::Ready { message } => {
+            tracing::info!("Message from the instance `{name}`:");
+            eprintln!("{message}");
+        }
+    }
+    Ok(())
+}
+
+fn use_existing(context: &Context, name: &str, source: &SourceArgs) -> Outcome {
+    create::warn_of_root(context);
+    tracing::info!("Using the existing instance `{name}`");
+    source.new.warn_not_applicable(name);
+    let edits = source.edits.edits()?;
+    if !edits.is_empty() {
+        instance::edit(context, name, &edits)?;
+    }
+    Ok(())
+}
+
+/// A time that is not positive means the default, as it always has.
+fn timeout(text: &str) -> Result<Duration, String> {
+    let (negative, time) = go_text::parse_duration(text)?;
+    Ok(if negative || time.is_zero() {
+        DEFAULT_TIMEOUT
+    } else {
+        time
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_is_not_positive_means_the_default() {
+        assert_eq!(timeout("4s"), Ok(Duration::from_secs(4)));
+        assert_eq!(timeout("0"), Ok(DEFAULT_TIMEOUT));
+        assert_eq!(timeout("-1s"), Ok(DEFAULT_TIMEOUT));
+        assert!(timeout("soon").is_err());
+    }
+}

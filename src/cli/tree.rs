@@ -1,0 +1,109 @@
+//! The commands and their flags, declared for clap. Doc comments are the help.
+
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use super::planned;
+use super::words::UsageError;
+use super::{create, delete, hostagent, list, restart, shell, show_ssh, start, stop, validate};
+
+/// The version whose behaviour this program has; templates and instances name it.
+pub const VERSION: &str = crate::config::version::OWN;
+
+/// Lima: Linux virtual machines, with networking that works
+#[derive(Debug, Parser)]
+#[command(
+    name = "limactl",
+    override_usage = "limactl [command]",
+    args_override_self = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    disable_help_subcommand = true
+)]
+pub struct Line {
+    #[command(flatten)]
+    pub global: Global,
+    /// Print the version
+    #[arg(long, short = 'v')]
+    pub version: bool,
+    #[command(subcommand)]
+    pub command: Option<Action>,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Show debug messages, and have the guest's boot scripts say more
+    #[arg(long, global = true)]
+    pub debug: bool,
+    /// Help for this command
+    #[arg(long, short = 'h', global = true)]
+    pub help: bool,
+    /// How messages look: text or json
+    #[arg(long, global = true, default_value = "text")]
+    pub log_format: String,
+    /// The least grave messages that are shown: trace, debug, info, warn, error
+    #[arg(long, global = true)]
+    pub log_level: Option<String>,
+    /// Whether questions may be asked; by default only if standard output is a terminal
+    #[arg(long, global = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub tty: Option<bool>,
+    /// The same as --tty=false
+    #[arg(long, short = 'y', global = true)]
+    pub yes: bool,
+}
+
+/// What can be asked for. Each has its file.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    Create(create::CreateArgs),
+    Start(start::StartArgs),
+    Stop(stop::StopArgs),
+    Restart(restart::RestartArgs),
+    #[command(aliases = ["remove", "rm"])]
+    Delete(delete::DeleteArgs),
+    #[command(alias = "ls")]
+    List(list::ListArgs),
+    Shell(shell::ShellArgs),
+    Validate(validate::ValidateArgs),
+    ShowSsh(show_ssh::ShowSshArgs),
+    #[command(hide = true)]
+    Hostagent(hostagent::HostagentArgs),
+}
+
+/// The whole tree, commands and flags that are planned included; to be built before use.
+pub fn command() -> clap::Command {
+    planned::add_to(Line::command())
+}
+
+/// Converts words that [`super::words::read`] has put in order. `root` is what they were read with.
+pub fn convert(root: clap::Command, argv: &[String]) -> Result<Line, UsageError> {
+    let matches = root.clone().try_get_matches_from(argv);
+    let line = matches.and_then(|matches| Line::from_arg_matches(&matches));
+    line.map_err(|error| usage_error(&root, argv, &error))
+}
+
+/// The only thing left that clap can find wrong is a value.
+fn usage_error(root: &clap::Command, argv: &[String], error: &clap::Error) -> UsageError {
+    use clap::error::{ContextKind, ContextValue};
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let cause = std::error::Error::source(error).map_or_else(
+        || error.kind().to_string(),
+        ToString::to_string,
+    );
+    let argument = text(ContextKind::InvalidArg);
+    let long = argument
+        .split([' ', '=', '['])
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches('-');
+    let command = argv.get(1).and_then(|name| root.find_subcommand(name)).unwrap_or(root);
+    let flag = command.get_arguments().find(|arg| arg.get_long() == Some(long));
+    UsageError::InvalidArgument {
+        value: text(ContextKind::InvalidValue),
+        flag: flag.map_or_else(|| format!("--{long}"), super::words::flag_text),
+        cause,
+    }
+}

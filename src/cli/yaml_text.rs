@@ -1,0 +1,183 @@
+//! A JSON value as block YAML, laid out as upstream prints it: lists not indented, texts bare where nothing could be misread, else in double
+//! quotes, several lines as a literal block. Pure.
+
+use serde_json::Value;
+
+/// The document of an object; ends with a line break.
+pub fn block(value: &Value) -> String {
+    let mut text = String::new();
+    write_members(value, 0, &mut text);
+    text
+}
+
+fn write_members(value: &Value, depth: usize, text: &mut String) {
+    let Value::Object(members) = value else {
+        text.push_str(&format!("{}\n", scalar(value, depth)));
+        return;
+    };
+    for (index, (key, value)) in members.iter().enumerate() {
+        // The first key of a list's item stands behind the dash.
+        if index > 0 || text.is_empty() || text.ends_with('\n') {
+            text.push_str(&"  ".repeat(depth));
+        }
+        text.push_str(&text_scalar(key, depth));
+        text.push(':');
+        write_value(value, depth, text);
+    }
+}
+
+fn write_value(value: &Value, depth: usize, text: &mut String) {
+    match value {
+        Value::Object(members) if !members.is_empty() => {
+            text.push('\n');
+            write_members(value, depth + 1, text);
+        }
+        Value::Array(items) if !items.is_empty() => {
+            text.push('\n');
+            write_items(items, depth, text);
+        }
+        other => text.push_str(&format!(" {}\n", scalar(other, depth + 1))),
+    }
+}
+
+fn write_items(items: &[Value], depth: usize, text: &mut String) {
+    for item in items {
+        text.push_str(&"  ".repeat(depth));
+        text.push_str("- ");
+        match item {
+            Value::Object(members) if !members.is_empty() => write_members(item, depth + 1, text),
+            Value::Array(inner) if !inner.is_empty() => {
+                // A list in a list: its own items stand on lines of their own.
+                text.pop();
+                text.push('\n');
+                write_items(inner, depth + 1, text);
+            }
+            other => text.push_str(&format!("{}\n", scalar(other, depth + 1))),
+        }
+    }
+}
+
+/// A value on one line, or a literal block whose lines are indented by `depth` steps.
+fn scalar(value: &Value, depth: usize) -> String {
+    match value {
+        Value::String(text) => text_scalar(text, depth),
+        other => other.to_string(),
+    }
+}
+
+fn text_scalar(text: &str, depth: usize) -> String {
+    if text.contains('\n') && can_be_literal(text) {
+        return literal(text, depth);
+    }
+    if can_be_bare(text) {
+        text.to_owned()
+    } else {
+        // JSON's quoting is YAML's too.
+        Value::from(text).to_string()
+    }
+}
+
+fn can_be_literal(text: &str) -> bool {
+    let first = text.chars().next().unwrap_or(' ');
+    first != ' ' && first != '\n' && !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t')
+}
+
+/// `|`, with `-` where the text does not end its last line, `+` where blank lines follow it.
+fn literal(text: &str, depth: usize) -> String {
+    let keep = match text.strip_suffix('\n') {
+        None => "-",
+        Some(rest) if rest.ends_with('\n') => "+",
+        Some(_) => "",
+    };
+    let body = text.strip_suffix('\n').unwrap_or(text);
+    let indent = "  ".repeat(depth);
+    let lines = body.split('\n').map(|line| match line {
+        "" => "\n".to_owned(),
+        line => format!("\n{indent}{line}"),
+    });
+    format!("|{keep}{}", lines.collect::<String>())
+}
+
+/// Whether a text without quotes is read back as that very text, on one line, in block context, also by YAML 1.1.
+fn can_be_bare(text: &str) -> bool {
+    let Some(first) = text.chars().next() else {
+        return false;
+    };
+    let starts_badly = "-?:,[]{}#&*!|>'\"%@`=<~".contains(first)
+        && !(matches!(first, '-' | '?' | ':') && text[1..].starts_with(|c: char| !c.is_whitespace()));
+    !(starts_badly
+        || text.starts_with(char::is_whitespace)
+        || text.ends_with(char::is_whitespace)
+        || text.ends_with(':')
+        || text.contains(": ")
+        || text.contains(" #")
+        || text.contains(|c: char| c.is_control() || c == '\u{feff}')
+        || text.starts_with("---")
+        || text.starts_with("...")
+        || looks_like_another_type(text))
+}
+
+fn looks_like_another_type(text: &str) -> bool {
+    const WORDS: [&str; 13] = [
+        "null", "true", "false", "yes", "no", "on", "off", "y", "n", ".inf", "-.inf", "+.inf", ".nan",
+    ];
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_start_matches(['+', '-']);
+    // Numbers in every notation, times (`1:30`) and dates: whatever begins with a digit, or a dot and one, and has no other letters.
+    let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && digits.contains(|c: char| c.is_ascii_digit())
+        && (digits.chars().all(|c| "0123456789._:+-e,tz ".contains(c)) || digits.starts_with("0x") || digits.starts_with("0o"));
+    WORDS.contains(&lower.as_str()) || numeric && !is_address(digits)
+}
+
+/// `192.168.5.2`, `1.2.3`: two dots or more make no number.
+fn is_address(text: &str) -> bool {
+    text.split('.').count() > 2 && text.split('.').all(|part| part.chars().all(|c| c.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn lists_are_not_indented_and_texts_are_bare_where_they_can_be() {
+        let value = json!({
+            "images": [{"location": "/w/img.raw", "arch": "x86_64"}, {"location": "https://x/y"}],
+            "range": [1, 2], "none": [], "device": "", "plain": true, "yes": "no",
+            "ssh": {"port": 0}, "script": "#!/bin/sh\n  a: b\n", "tail": "a\nb", "ip": "127.0.0.1",
+        });
+        assert_eq!(
+            block(&value),
+            "images:\n- location: /w/img.raw\n  arch: x86_64\n- location: https://x/y\nrange:\n- 1\n- 2\nnone: []\ndevice: \"\"\n\
+             plain: true\n\"yes\": \"no\"\nssh:\n  port: 0\nscript: |\n  #!/bin/sh\n    a: b\ntail: |-\n  a\n  b\nip: 127.0.0.1\n"
+        );
+    }
+
+    fn tree() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            "[ -~\n\u{e9}]{0,8}".prop_map(Value::from),
+            "[0-9:.eE+-]{1,6}".prop_map(Value::from),
+            "(true|No|null|~|0x1f|---|a: b|- x|2020-01-01)".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map("[a-z9~ -]{1,4}", inner, 0..4).prop_map(|map| json!(map)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_reads_back_the_same(value in proptest::collection::btree_map("[a-z]{1,4}", tree(), 1..4)) {
+            let value = json!(value);
+            let text = block(&value);
+            let read: Value = serde_yaml::from_str(&text).map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
+            prop_assert_eq!(read, value, "{}", text);
+        }
+    }
+}
