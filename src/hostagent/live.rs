@@ -169,11 +169,9 @@ impl Agent {
             }
             Action::StartRequirements => self.start_requirements(),
             Action::StopRequirements => self.stop_requirements().await,
-            Action::StopVm { .. } => {
-                tracing::info!("Shutting down QEMU with the power button");
-            }
+            // Carried out by `bring_down`, where signals are heard meanwhile.
+            Action::StopVm { .. } | Action::Leave => {}
             Action::KillVm => tracing::warn!("Interrupted again: killing the virtual machine"),
-            Action::Leave => {}
         }
     }
 
