@@ -35,7 +35,7 @@ pub enum Error {
     Empty(String),
     #[error("`{0}` is larger than 4 MiB, which no template is")]
     TooLarge(String),
-    #[error("open {path}: {}", go_words(source))]
+    #[error("open {}", path.display())]
     Open {
         path: PathBuf,
         #[source]

@@ -51,12 +51,16 @@ pub fn hinted(error: &anyhow::Error, hint: impl Into<String>) -> anyhow::Error {
     })
 }
 
-/// An error's words and those of its causes, joined by `: `. A cause that the words before it already end with is not repeated.
+/// An error's words and those of its causes, joined by `: `. A cause that the words before it already end with is not repeated;
+/// the system's own errors are in Go's words.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        let words = cause.to_string();
+        let words = match cause.downcast_ref::<std::io::Error>() {
+            Some(error) => super::locator::go_words(error),
+            None => cause.to_string(),
+        };
         if !text.ends_with(&words) {
             text.push_str(": ");
             text.push_str(&words);
