@@ -33,24 +33,23 @@ pub(super) async fn live(
     let emitter = Rc::new(RefCell::new(Emitter { events, port: 0, said_running: false }));
     let (sender, inbox) = mpsc::unbounded_channel();
     let _signals = Task(tokio::task::spawn_local(watch_signals(Signals::install()?, sender.clone())));
-    let vm = match launch_unless_interrupted(&request, &claim, &mut prepared, inbox).await {
-        Ok((vm, inbox)) => (vm, inbox),
+    let known = Rc::new(RefCell::new(Known::default()));
+    // Served while QEMU is being started as well: whoever looks meanwhile must not take this agent for one that hangs.
+    let answers = Rc::new(RefCell::new(api::Answers {
+        info: api::Info::default(),
+        explain: explainer(&known, claim.dir.serial_log(), &request.name),
+    }));
+    let _api = prepared.listener.take().map(|listener| Task(tokio::task::spawn_local(api::serve(listener, answers.clone()))));
+    let (vm, inbox) = match launch_unless_interrupted(&request, &claim, &mut prepared, inbox).await {
+        Ok(launched) => launched,
         Err(error) => {
             emitter.borrow_mut().emit(Status::exiting(error.iter().map(Error::with_causes).collect()));
             let _ = crate::home::remove_if_present(&request.socket);
             return error.map_or(Ok(()), Err);
         }
     };
-    let (vm, inbox) = vm;
     emitter.borrow_mut().port = prepared.ssh_port;
-    let known = Rc::new(RefCell::new(Known::default()));
-    let _api = Task(tokio::task::spawn_local(api::serve(
-        prepared.listener,
-        Rc::new(RefCell::new(api::Answers {
-            info: api::Info { ssh_local_port: prepared.ssh_port, ..api::Info::default() },
-            explain: explainer(&known, claim.dir.serial_log(), &request.name),
-        })),
-    )));
+    answers.borrow_mut().info.ssh_local_port = prepared.ssh_port;
     readiness.ready();
     if prepared.config.plain {
         tracing::info!(
