@@ -31,7 +31,7 @@ pub(super) async fn live(
 ) -> Result<(), Error> {
     let events = std::mem::replace(&mut request.events, Box::new(std::io::sink()));
     let emitter = Rc::new(RefCell::new(Emitter { events, port: 0, said_running: false }));
-    let (sender, inbox) = mpsc::unbounded_channel();
+    let (sender, mut inbox) = mpsc::unbounded_channel();
     let _signals = Task(tokio::task::spawn_local(watch_signals(Signals::install()?, sender.clone())));
     let known = Rc::new(RefCell::new(Known::default()));
     // Served while QEMU is being started as well: whoever looks meanwhile must not take this agent for one that hangs.
@@ -40,12 +40,14 @@ pub(super) async fn live(
         explain: explainer(&known, claim.dir.serial_log(), &request.name),
     }));
     let _api = prepared.listener.take().map(|listener| Task(tokio::task::spawn_local(api::serve(listener, answers.clone()))));
-    let (vm, inbox) = match launch_unless_interrupted(&request, &claim, &mut prepared, inbox).await {
-        Ok(launched) => launched,
-        Err(error) => {
-            emitter.borrow_mut().emit(Status::exiting(error.iter().map(Error::with_causes).collect()));
+    // An end that an interrupt brought is no failure.
+    let vm = match launch(&request, &claim, &mut prepared, &mut inbox).await {
+        Ok(Some(vm)) => vm,
+        other => {
+            let failure = other.err();
+            emitter.borrow_mut().emit(Status::exiting(failure.iter().map(Error::with_causes).collect()));
             let _ = crate::home::remove_if_present(&request.socket);
-            return error.map_or(Ok(()), Err);
+            return failure.map_or(Ok(()), Err);
         }
     };
     emitter.borrow_mut().port = prepared.ssh_port;
@@ -75,21 +77,7 @@ pub(super) async fn live(
     agent.failure.take().map_or(Ok(()), |cause| Err(Error::VmFailed { cause }))
 }
 
-type Inbox = mpsc::UnboundedReceiver<Event>;
-
-/// A signal while QEMU is being started ends everything at once; the error is then `None`.
-async fn launch_unless_interrupted(
-    request: &Request,
-    claim: &Claim,
-    prepared: &mut Prepared,
-    mut inbox: Inbox,
-) -> Result<(Vm, Inbox), Option<Error>> {
-    // A VM whose start is given up is killed when it is dropped by `launch`'s future; see `Vm`.
-    tokio::select! {
-        vm = launch(request, claim, prepared) => Ok((vm.map_err(Some)?, inbox)),
-        _ = inbox.recv() => Err(None),
-    }
-}
+pub(super) type Inbox = mpsc::UnboundedReceiver<Event>;
 
 /// A task that ends with its handle.
 struct Task(JoinHandle<()>);
