@@ -77,10 +77,14 @@ pub fn start(context: &Context, name: &str, options: &StartOptions) -> Result<St
     let dir = context.home.instance(name);
     let interrupts = Interrupts::watch()?;
     let mut follower = Follower::from_start(&dir);
-    let agent = spawn_agent(context, name, options, &dir);
+    let agent = spawn_agent(context, name, options, &dir, &interrupts);
     // The agent holds its own lock now, so others can see and stop what we wait for.
     drop(lock);
-    let agent = agent.inspect_err(|_| drop(follower.poll(context)))?;
+    let agent = agent.map_err(|error| {
+        drop(follower.poll(context));
+        // It was told to end, and so it did.
+        if interrupts.count() > 0 { Error::Interrupted { name: name.to_owned() } } else { error }
+    })?;
     let wait = Wait { context, dir: &dir, name, config, options, interrupts };
     wait.until_ready(&mut follower, Some(agent))
 }
@@ -146,7 +150,13 @@ pub fn foreground_arguments(context: &Context, name: &str, progress: bool) -> Ve
     args
 }
 
-fn spawn_agent(context: &Context, name: &str, options: &StartOptions, dir: &InstanceDir) -> Result<Child, Error> {
+fn spawn_agent(
+    context: &Context,
+    name: &str,
+    options: &StartOptions,
+    dir: &InstanceDir,
+    interrupts: &Interrupts,
+) -> Result<Child, Error> {
     for stale in [dir.agent_events(), dir.agent_log()] {
         home::remove_if_present(&stale)?;
     }
@@ -156,6 +166,7 @@ fn spawn_agent(context: &Context, name: &str, options: &StartOptions, dir: &Inst
         stdout: dir.agent_events(),
         stderr: dir.agent_log(),
         inherit: Vec::new(),
+        interrupts: &|| interrupts.count(),
     };
     Ok(daemon::start(daemon, AGENT_READY_WITHIN)?)
 }
