@@ -200,6 +200,7 @@ impl Agent {
             self.requirements.remote.close_master().await;
         }
         self.booting.clear();
+        self.requirements.remote.forget_master();
     }
 
     /// Until the VM is down, or the user is in a hurry.

@@ -99,12 +99,15 @@ fn problems(instance: &Instance) -> Error {
     Error::Problems { problems: instance.problems.iter().map(ToString::to_string).collect() }
 }
 
-/// It runs already. If it is still booting for somebody else, wait with him.
+/// It runs already. If it is still booting for somebody else, wait with him. An agent that has no socket yet, or does not answer, has not
+/// said that its guest is ready; one of upstream's never says so.
 fn join(context: &Context, instance: &Instance, options: &StartOptions) -> Result<Started, Error> {
     let dir = context.home.instance(&instance.name);
-    let booting = |explanation: &crate::hostagent::boot::Explanation| !explanation.ready;
-    let explanation = api::explanation(&dir.agent_socket(), EXPLAIN_WITHIN).ok().filter(booting);
-    let (Some(_), Some(config)) = (explanation, &instance.config) else { return Ok(Started::AlreadyRunning) };
+    let ready = match api::explanation(&dir.agent_socket(), EXPLAIN_WITHIN) {
+        Ok(explanation) => explanation.ready,
+        Err(_) => instance.foreign,
+    };
+    let (false, Some(config)) = (ready, &instance.config) else { return Ok(Started::AlreadyRunning) };
     tracing::info!("The instance `{}` is already being started; waiting until it is ready", instance.name);
     let interrupts = Interrupts::watch()?;
     let mut follower = Follower::from_start(&dir);
