@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
-use std::os::unix::fs::PermissionsExt;
 
+use super::super::probe::tests::script_at;
 use super::super::{
     Disk, DiskFormat, Driver, Firmware, HostForward, KnownCause, Nic, NicBackend, RuntimeFiles,
 };
@@ -57,13 +57,12 @@ impl World {
         let mut world = World::new();
         let program = world.dir.path().join("fake-qemu");
         let text = format!(
-            "#!/bin/sh\ncase \"$*\" in\n\
+            "case \"$*\" in\n\
              *--version*) echo 'QEMU emulator version 7.2.22 (fake)'; exit;;\n\
              *'-accel help'*) echo 'Accelerators supported in QEMU binary:'; echo tcg; exit;;\n\
-             esac\n{script}\n"
+             esac\n{script}"
         );
-        fs::write(&program, text).unwrap();
-        fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        script_at(&program, &text);
         world.set("QEMU_SYSTEM_X86_64", program.to_str().unwrap());
         world.set("LIMA_QEMU_ACCEL", "tcg");
         world
