@@ -132,7 +132,7 @@ async fn a_qemu_that_refuses_at_once_leaves_its_last_words() {
 
 #[tokio::test]
 async fn a_lock_that_is_handed_over_is_held_by_qemu_alone() {
-    let world = World::with_fake("touch started; read line <&3; exec sleep 60");
+    let world = World::with_fake("read line <&3; exec sleep 60");
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     let mut vm = world.start(vec![theirs.into()]).await.unwrap();
     // Our end says end-of-file only if no copy of the other one is open anywhere.
