@@ -74,6 +74,12 @@ pub(super) fn early(iid: &str) -> String {
     format!("lima_iid={}\n\n{body}", shell_word(iid))
 }
 
+/// Early command that makes the guest know its own name.
+pub(super) fn own_name(address: &str, hostname: &str) -> String {
+    let (address, hostname) = (shell_word(address), shell_word(hostname));
+    embedded(include_str!("guest/own_name.sh")) + &format!("lima_own_name {address} {hostname}\n")
+}
+
 /// Early command that gives the interfaces their names; `first` is the one whose address is waited for after a change.
 pub(super) fn name_nics<'a>(nics: impl Iterator<Item = (&'a str, &'a str)>, first: &str) -> String {
     let mut out = embedded(include_str!("guest/name_nics.sh"));
