@@ -118,3 +118,30 @@ fn embedded(script: &str) -> String {
 pub(super) fn shell_word(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
+
+/// A document of `user-data` with each embedded script cut down to its name, for tests that compare documents.
+#[cfg(test)]
+pub(super) fn without_embedded(document: &str) -> String {
+    let scripts = [
+        ("console.sh", CONSOLE),
+        ("hook.sh", include_str!("guest/hook.sh")),
+        ("early.sh", include_str!("guest/early.sh")),
+        ("own_name.sh", include_str!("guest/own_name.sh")),
+        ("name_nics.sh", include_str!("guest/name_nics.sh")),
+    ];
+    let mut out = document.to_owned();
+    for (name, script) in scripts {
+        for indent in ["    ", "      "] {
+            let lines = embedded(script);
+            let lines = lines.lines().map(|line| {
+                if line.is_empty() {
+                    "\n".to_owned()
+                } else {
+                    format!("{indent}{line}\n")
+                }
+            });
+            out = out.replace(&lines.collect::<String>(), &format!("{indent}(guest/{name})\n"));
+        }
+    }
+    out
+}

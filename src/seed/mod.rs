@@ -32,6 +32,8 @@ pub mod iso;
 mod iso_reader;
 mod iso_record;
 mod iso_tree;
+#[cfg(test)]
+mod tests;
 mod user_data;
 mod values;
 mod yaml;
