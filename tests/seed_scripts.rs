@@ -167,7 +167,8 @@ fn provisions_run_by_mode_and_a_failed_one_is_named() {
             format!("boot {}\nlast\n", values.params["k"])
         );
 
-        let run = guest.boot(&shell);
+        let look = "cat '/home/new/folder/a b.conf' >/out/written";
+        let run = guest.run("", &format!("{shell} /cidata/boot.sh"), look);
         assert_eq!(run.code, 1, "{shell}: {}", run.log);
         assert_eq!(guest.read("run/lima-boot-done"), format!("{IID}\n"));
         let failed = "provision.boot/00000008 7\nprovision.boot/00000009 2\nprovision.data/00000006 1\n\
@@ -192,7 +193,7 @@ fn provisions_run_by_mode_and_a_failed_one_is_named() {
             "{shell}"
         );
         let written = guest.path("home/new/folder/a b.conf");
-        assert_eq!(fs::read_to_string(&written).unwrap(), "new\n");
+        assert_eq!(guest.read("out/written"), "new\n");
         let metadata = fs::metadata(&written).unwrap();
         assert_eq!(
             (metadata.permissions().mode() & 0o7777, metadata.uid()),

@@ -80,6 +80,12 @@ pub(super) fn own_name(address: &str, hostname: &str) -> String {
     embedded(include_str!("guest/own_name.sh")) + &format!("lima_own_name {address} {hostname}\n")
 }
 
+/// Early command that has the DNS redirect's kernel modules ready, in the background: the kernel would start a `modprobe` for each of them, one
+/// after the other, when the redirect is made (2 s under emulation).
+pub(super) fn load_redirect_modules() -> String {
+    "modprobe -q -a nft_chain_nat nft_compat xt_nat xt_tcpudp >/dev/null 2>&1 &\n".to_owned()
+}
+
 /// Early command that gives the interfaces their names; `first` is the one whose address is waited for after a change.
 pub(super) fn name_nics<'a>(nics: impl Iterator<Item = (&'a str, &'a str)>, first: &str) -> String {
     let mut out = embedded(include_str!("guest/name_nics.sh"));

@@ -147,6 +147,9 @@ fn boot_commands(values: &Values) -> Vec<String> {
             .address
             .map_or("127.0.1.1".to_owned(), |a| a.to_string());
         commands.push(guest::own_name(&address, &values.hostname));
+        if values.udp_dns_port != 0 || values.tcp_dns_port != 0 {
+            commands.push(guest::load_redirect_modules());
+        }
     }
     if let Some(first) = values.nics.first() {
         let nics = values
