@@ -355,6 +355,78 @@ fn a_guest_without_packages_and_network_still_finishes_its_boot() {
 }
 
 #[test]
+fn an_alpine_guest_gets_what_other_distributions_have() {
+    for shell in shells() {
+        let Some(guest) = Guest::new(&values()) else {
+            return;
+        };
+        alpine(&guest);
+        guest.hide(&["sudo"]);
+        fs::remove_file(guest.path("fake/sudo")).unwrap();
+        let run = guest.boot(&shell);
+        assert_eq!(run.code, 0, "{shell}: {}", run.log);
+        let calls = "usermod -p * lima\nrc-service --ifstarted sshd reload\nrc-service --quiet acpid status\n\
+                     apk add --no-progress sudo\n";
+        assert_eq!(guest.read("out/calls"), calls, "{shell}");
+        let sshd = "UsePAM yes\nAllowTcpForwarding yes\nX11Forwarding no\nMatch User x\n";
+        assert_eq!(guest.read("etc/ssh/sshd_config"), sshd, "{shell}");
+        let repositories = "http://m/alpine/v3.20/main\n#http://m/alpine/v3.20/community\n\
+                            http://m/alpine/v3.20/community\n";
+        assert_eq!(guest.read("etc/apk/repositories"), repositories, "{shell}");
+        assert_eq!(
+            guest.read("etc/sudoers"),
+            "lima ALL=(ALL) NOPASSWD:ALL\nroot ALL=(ALL) NOPASSWD:ALL\n"
+        );
+    }
+}
+
+#[test]
+fn an_alpine_guest_whose_stock_user_is_in_the_way_reboots_without_him() {
+    let Some(guest) = Guest::new(&values()) else {
+        return;
+    };
+    alpine(&guest);
+    guest.write(
+        "etc/passwd",
+        "root:x:0:0::/root:/bin/sh\nalpine:x:1000:1000::/home/alpine:/bin/sh\n",
+    );
+    let run = guest.boot("sh");
+    assert_eq!(run.code, 0, "{}", run.log);
+    let calls = guest.read("out/calls");
+    assert!(
+        calls.starts_with("deluser --remove-home alpine\ncloud-init clean --logs\nreboot\n"),
+        "{calls}"
+    );
+    assert_eq!(guest.read("run/lima-reboot-required"), format!("{IID}\n"));
+    assert!(!guest.path("run/lima-boot-done").exists());
+    assert!(!run.console.iter().any(|line| line.ends_with(" scripts")));
+}
+
+/// Makes a guest look like Alpine as its cloud image comes; programs that change it write down how they were called.
+fn alpine(guest: &Guest) {
+    guest.write("etc/alpine-release", "3.20.3\n");
+    guest.write(
+        "etc/apk/repositories",
+        "http://m/alpine/v3.20/main\n#http://m/alpine/v3.20/community\n",
+    );
+    guest.write("etc/sudoers", "lima ALL=(ALL) NOPASSWD:ALL\n");
+    guest.write("etc/shadow", "root:*::0:::::\nlima:!:19000:0:99999:7:::\n");
+    let sshd = "AllowTcpForwarding no\n#UsePAM no\nX11Forwarding no\nMatch User x\n";
+    guest.write("etc/ssh/sshd_config", sshd);
+    for name in [
+        "deluser",
+        "cloud-init",
+        "reboot",
+        "usermod",
+        "apk",
+        "rc-service",
+        "rc-update",
+    ] {
+        guest.fake(name, "echo ${0##*/} \"$@\" >>/out/calls\n");
+    }
+}
+
+#[test]
 fn an_interface_that_cloud_init_could_not_name_is_named() {
     let Some(guest) = Guest::new(&values()) else {
         return;

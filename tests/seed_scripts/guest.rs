@@ -215,6 +215,7 @@ for top in bin sbin lib lib64 lib32; do
     if [ -L "/$top" ]; then cp -P "/$top" .; elif [ -d "/$top" ]; then mkdir "$top"; mount --rbind "/$top" "$top"; fi
 done
 mount --rbind /usr usr
+mount -o remount,bind,ro usr 2>/dev/null || true
 mount -t proc proc proc
 mount -t sysfs -o ro sys sys
 for folder in etc run home out fake cidata; do mount --bind "$world/$folder" "$folder"; done
