@@ -63,7 +63,9 @@ fn format(args: &ListArgs) -> Result<Format, anyhow::Error> {
         Some("json") => Format::Json,
         Some("yaml") => anyhow::bail!("`--format yaml` of `limactl list` is not in this version yet"),
         Some(template) => {
-            anyhow::bail!("the template in `--format {template}` of `limactl list` is not in this version yet")
+            anyhow::bail!(
+                "the template in `--format {template}` of `limactl list` is not in this version yet"
+            )
         }
     };
     if args.quiet && format != Format::Table {
@@ -197,7 +199,11 @@ mod tests {
             with(None, true, true).unwrap_err(),
             "option --quiet can only be used with '--format table'"
         );
-        assert!(with(Some("yaml"), false, false).unwrap_err().contains("`--format yaml`"));
+        assert!(
+            with(Some("yaml"), false, false)
+                .unwrap_err()
+                .contains("`--format yaml`")
+        );
         assert!(with(Some("{{.Name}}"), false, false).is_err());
     }
 

@@ -36,7 +36,12 @@ fn record(instance: &Instance, context: &Context) -> Value {
     set("vmType", json!(instance.vm_type.as_deref().unwrap_or_default()));
     set("arch", json!(instance.arch.map_or("", |arch| arch.name())));
     let document = instance.config.as_ref().map(|config| &config.document);
-    let from_document = |key: &str| document.and_then(|document| document.get(key)).cloned().unwrap_or_default();
+    let from_document = |key: &str| {
+        document
+            .and_then(|document| document.get(key))
+            .cloned()
+            .unwrap_or_default()
+    };
     for (key, value) in [
         ("cpus", json!(instance.cpus)),
         ("memory", json!(instance.memory.0)),

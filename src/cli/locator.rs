@@ -74,7 +74,10 @@ pub enum Target {
 pub enum Locator {
     Stdin,
     /// What was typed, and the path that it means.
-    File { typed: String, path: PathBuf },
+    File {
+        typed: String,
+        path: PathBuf,
+    },
 }
 
 /// Sorts out the argument of `create` and `start`. `tty_demanded`: `--tty=true` was given.
@@ -247,7 +250,10 @@ mod tests {
             error("-", Some("a"), true),
             "cannot use --tty=true when reading template from stdin"
         );
-        assert!(error("i.yaml", Some("a--b"), false).starts_with("instance name `a--b` is not a valid identifier"));
+        assert!(
+            error("i.yaml", Some("a--b"), false)
+                .starts_with("instance name `a--b` is not a valid identifier")
+        );
         assert!(error("./My File.yaml", None, false).starts_with("filename `my file` is invalid"));
     }
 

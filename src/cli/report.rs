@@ -4,52 +4,13 @@
 //! |---|---|
 //! | done, help, version | 0 |
 //! | an error | 1, with one fatal record |
-//! | a program that limactl ran in its own place (`shell`: ssh) failed | that program's code, 255 if a signal killed it; nothing is printed |
+//! | `shell` | ssh's, which takes limactl's place; nothing is added |
 //! | a defect of limactl itself (a panic) | 2, with one fatal record |
 
 use std::error::Error as StdError;
-use std::process::{ExitCode, ExitStatus};
-
-use thiserror::Error;
+use std::process::ExitCode;
 
 use super::logging::Logger;
-
-/// A program that stood in for limactl failed; it has said why itself.
-#[derive(Debug, Error)]
-#[error("exit status {code}")]
-pub struct ChildFailed {
-    pub code: u8,
-}
-
-impl ChildFailed {
-    /// `None` if the program succeeded.
-    pub fn from_status(status: ExitStatus) -> Option<ChildFailed> {
-        match status.code() {
-            Some(0) => None,
-            // Codes above 255 do not exist on Unix.
-            Some(code) => Some(ChildFailed {
-                code: u8::try_from(code).unwrap_or(255),
-            }),
-            None => Some(ChildFailed { code: 255 }),
-        }
-    }
-}
-
-/// An error that what to do next was added to.
-#[derive(Debug, Error)]
-#[error("{message} (hint: {hint})")]
-struct Hinted {
-    message: String,
-    hint: String,
-}
-
-/// Adds the next step to an error; it is shown after the causes.
-pub fn hinted(error: &anyhow::Error, hint: impl Into<String>) -> anyhow::Error {
-    anyhow::Error::new(Hinted {
-        message: chain(error.as_ref()),
-        hint: hint.into(),
-    })
-}
 
 /// An error's words and those of its causes, joined by `: `. A cause that the words before it already end with is not repeated.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
@@ -71,9 +32,6 @@ pub fn finish(result: Result<(), anyhow::Error>, logger: &Logger) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
-    if let Some(child) = error.downcast_ref::<ChildFailed>() {
-        return ExitCode::from(child.code);
-    }
     logger.fatal(&chain(error.as_ref()));
     ExitCode::FAILURE
 }
@@ -95,7 +53,7 @@ pub fn install_panic_hook(logger: Logger) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::process::ExitStatusExt;
+    use thiserror::Error;
 
     #[derive(Debug, Error)]
     #[error("cannot start")]
@@ -110,22 +68,5 @@ mod tests {
         assert_eq!(chain(&Outer(Inner)), "cannot start: no luck");
         let transparent = anyhow::Error::new(Inner).context("tried: no luck");
         assert_eq!(chain(transparent.as_ref()), "tried: no luck");
-    }
-
-    #[test]
-    fn the_hint_comes_last() {
-        let error = hinted(&anyhow::Error::new(Outer(Inner)), "run `limactl list`");
-        assert_eq!(
-            chain(error.as_ref()),
-            "cannot start: no luck (hint: run `limactl list`)"
-        );
-    }
-
-    #[test]
-    fn a_childs_code_is_ours() {
-        let code = |raw| ChildFailed::from_status(ExitStatus::from_raw(raw)).map(|child| child.code);
-        assert_eq!(code(0), None);
-        assert_eq!(code(13 << 8), Some(13));
-        assert_eq!(code(9), Some(255));
     }
 }
