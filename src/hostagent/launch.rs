@@ -41,7 +41,6 @@ async fn try_once(request: &Request, claim: &Claim, prepared: &Prepared) -> Resu
         Some(lock) => lock,
         None => Lock::try_acquire(&claim.dir.vm_lock())?.ok_or_else(|| Error::OrphanedVm { name: request.name.clone() })?,
     };
-    tracing::info!("Starting QEMU (hint: to watch the boot progress, see `{}/serial*.log`)", claim.dir.path().display());
     let mut vm = driver.start(&machine, &request.host, vec![lock.into_file().into()]).await?;
     let exit = stands(&mut vm).await?;
     Ok((vm, exit))

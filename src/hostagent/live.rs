@@ -169,11 +169,9 @@ impl Agent {
             }
             Action::StartRequirements => self.start_requirements(),
             Action::StopRequirements => self.stop_requirements().await,
-            Action::StopVm { .. } => {
-                tracing::info!("Shutting down QEMU with the power button");
-            }
+            // `bring_down` does it, because it waits.
+            Action::StopVm { .. } | Action::Leave => {}
             Action::KillVm => tracing::warn!("Interrupted again: killing the virtual machine"),
-            Action::Leave => {}
         }
     }
 
@@ -234,7 +232,6 @@ impl Agent {
     fn exited(&self, exit: Result<Exit, DriverError>) -> Event {
         let failure = match exit {
             Ok(exit) if exit.is_clean() => {
-                tracing::info!("QEMU has exited");
                 let early = self.state == State::Booting;
                 early.then(|| "the guest powered off before it was ready".to_owned())
             }
