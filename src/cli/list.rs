@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::context::App;
-use super::{Outcome, list_json, list_table, print};
+use super::{Outcome, list_json, list_table, print, report};
 use crate::instance::{self, Context, Instance, Problem};
 
 /// List instances of Lima
@@ -85,7 +85,7 @@ fn warn_of_strange_directory(context: &Context, names: &[String]) {
             "The directory `{}` does not look like a valid Lima directory: stat {}: {}",
             context.home.root().display(),
             file.display(),
-            super::locator::go_words(&error)
+            report::system_words(&error)
         );
     }
 }
@@ -124,7 +124,7 @@ fn inspect(context: &Context, name: &str) -> Option<Instance> {
         _ => match instance::inspect(context, name) {
             Ok(instance) => return Some(instance),
             Err(error) => {
-                let text = super::report::chain(&error);
+                let text = report::chain(&error);
                 return Some(instance::broken_row(context, name, Problem::Text(text)));
             }
         },
@@ -136,7 +136,7 @@ fn inspect(context: &Context, name: &str) -> Option<Instance> {
     let problem = Problem::Open {
         path: dir.lima_yaml(),
         errno: absent.raw_os_error().unwrap_or_default(),
-        text: super::locator::go_words(&absent),
+        text: report::system_words(&absent),
     };
     Some(instance::broken_row(context, name, problem))
 }

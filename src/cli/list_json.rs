@@ -55,7 +55,8 @@ fn record(instance: &Instance, context: &Context) -> Value {
         ("sshLocalPort", json!(instance.ssh_local_port)),
         (
             "sshConfigFile",
-            json!(instance.ssh_config_file.display().to_string()),
+            // Upstream does not tell it of an instance that it cannot understand.
+            json!(document.map(|_| instance.ssh_config_file.display().to_string())),
         ),
         ("hostAgentPID", json!(instance.host_agent_pid)),
         ("driverPID", json!(instance.driver_pid)),

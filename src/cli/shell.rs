@@ -54,11 +54,11 @@ pub struct ShellArgs {
 pub fn run(args: ShellArgs, app: &App) -> Outcome {
     let context = app.context()?;
     let (name, command) = split_words(&args)?;
-    if let Some(word) = command
+    if command
         .first()
-        .filter(|word| LIMACTL_COMMANDS.contains(&word.as_str()))
+        .is_some_and(|word| LIMACTL_COMMANDS.contains(&word.as_str()))
     {
-        tracing::warn!("Perhaps you meant `limactl {word} {}`?", command[1..].join(" "));
+        tracing::warn!("Perhaps you meant `limactl {}`?", command.join(" "));
     }
     let mut found = ssh_profile::find(&context, &name)?;
     ssh_profile::config(&found)?;
