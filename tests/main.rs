@@ -1,5 +1,42 @@
-//! The promises that limactl makes to its users, one module each.
+//! The one integration binary: every promise to users, proved with the built `limactl` in a world of its own.
+//!
+//! A file is something that users were told, a test's name is the sentence. Tiers: promises run everywhere, with scripted stand-ins for QEMU and
+//! ssh; `guest` boots a real VM where it is given an image, and says so where it is not.
 
+/// A new instance: its directory, its disk, its key, and nothing left of one that cannot be made.
+mod create;
+/// From Stopped to READY, and what is said on the way.
+mod start;
+/// From Running to Stopped, in order or by force; restart; delete.
+mod stop;
+/// What there is and how it is, as a table, as names and as JSON.
+mod list;
+/// Commands in the guest, with their output and their exit codes.
+mod shell;
+/// A file can be checked without making anything.
+mod validate;
+/// How any ssh program reaches the guest.
+mod show_ssh;
+/// Wrong words on the command line have upstream's answers.
+mod usage;
+/// The host agent tells its story in JSON lines and answers at its socket.
+mod events;
+/// Bad input: one clear message with the next step, nothing lost.
+mod bad_input;
+/// Whatever is killed, `list` tells the truth and the next start, stop or delete works.
+mod crash;
+/// Ctrl-C leaves nothing running, at any stage.
+mod interrupt;
+/// Files below `LIMA_HOME` have upstream's names and modes.
+mod home;
 /// The scripts that a guest runs at boot do what the seed says, and name what failed.
 #[cfg(target_os = "linux")]
 mod seed_scripts;
+/// The documentation is true.
+mod docs;
+/// The few house rules worth a machine.
+mod tidy;
+/// A real guest under QEMU.
+mod guest;
+
+mod support;

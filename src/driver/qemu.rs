@@ -215,11 +215,7 @@ impl Vm {
                     exit = self.wait() => { exit?; Event::Exited }
                     () = sleep_until(started + until) => Event::Tick,
                 },
-                Action::Done => {
-                    let exit = self.wait().await?;
-                    tracing::info!("QEMU has exited");
-                    return Ok(exit);
-                }
+                Action::Done => return self.wait().await,
                 Action::GiveUp => return Err(DriverError::Immortal { pid: self.pid }),
             };
         }

@@ -169,7 +169,7 @@ impl Agent {
             }
             Action::StartRequirements => self.start_requirements(),
             Action::StopRequirements => self.stop_requirements().await,
-            // `bring_down` does it, because it waits.
+            // Carried out by `bring_down`, where signals are heard meanwhile.
             Action::StopVm { .. } | Action::Leave => {}
             Action::KillVm => tracing::warn!("Interrupted again: killing the virtual machine"),
         }

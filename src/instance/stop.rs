@@ -62,6 +62,7 @@ fn stop_agent(context: &Context, name: &str, dir: &InstanceDir, agent: &Identity
         std::thread::sleep(LOOK_AGAIN);
     }
     drop(follower.poll(context));
+    tracing::info!("Waiting for the instance to shut down");
     // An agent that was killed meanwhile leaves its VM and its files.
     let (_, processes, _) = facts(dir, "qemu")?;
     if processes.vm.is_some() {

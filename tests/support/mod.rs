@@ -1,0 +1,17 @@
+//! What the promises stand on: a hermetic `World`, exact expectations, stand-ins for QEMU and ssh.
+//!
+//! - [`World`] is one user on one machine: an own HOME, LIMA_HOME, TMPDIR and PATH, an environment with nothing else in it. Whatever was started in it
+//!   is ended when it is dropped; on failure it prints what was recorded and what the agents said.
+//! - [`Run`] is one call of `limactl`. Its default expectation is empty output and exit status 0, so that surprise output fails.
+//! - Texts are compared after [`names`] has put names in the place of what differs from run to run.
+//! - Waiting is for a condition, with a deadline that is far beyond what is needed; no test measures time.
+
+mod instances;
+pub(crate) mod names;
+pub(crate) mod processes;
+mod run;
+mod world;
+
+pub(crate) use instances::lines;
+pub(crate) use run::{Run, Seen};
+pub(crate) use world::{World, until};

@@ -1,0 +1,132 @@
+# Stands in for a running QEMU: the same files, sockets and last words, no machine. What it does is told by $LIMA_TEST_WORLD/qemu.json:
+#   refuse  words on stderr, then exit status 1            monitor  false: the monitor takes connections and never answers
+#   power   false: the guest ignores the power button      sshd     false: the guest's port 22 is silent
+#   serial  lines on the first serial port
+import json, os, signal, socket, sys, threading, time
+
+WORLD = os.environ["LIMA_TEST_WORLD"]
+
+
+def told(key, otherwise):
+    try:
+        with open(os.path.join(WORLD, "qemu.json")) as file:
+            return json.load(file).get(key, otherwise)
+    except FileNotFoundError:
+        return otherwise
+
+
+def values(option):
+    return [sys.argv[i + 1] for i in range(1, len(sys.argv) - 1) if sys.argv[i] == option]
+
+
+def part(text, key):
+    return next((piece[len(key) + 1 :] for piece in text.split(",") if piece.startswith(key + "=")), None)
+
+
+def refuse(words):
+    print("qemu-system-x86_64: " + words, file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+made = []
+
+
+def end(code):
+    for path in made:
+        if os.path.exists(path):
+            os.unlink(path)
+    os._exit(code)
+
+
+def listen(path):
+    if os.path.exists(path):
+        os.unlink(path)
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(path)
+    server.listen(16)
+    made.append(path)
+    return server
+
+
+def serve(server, handle):
+    def loop():
+        while True:
+            connection, _ = server.accept()
+            threading.Thread(target=handle, args=(connection,), daemon=True).start()
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def monitor(connection):
+    if not told("monitor", True):
+        return time.sleep(1 << 20)
+    stream = connection.makefile("rw")
+
+    def say(message):
+        stream.write(json.dumps(message) + "\r\n")
+        stream.flush()
+
+    try:
+        say({"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}, "capabilities": ["oob"]}})
+        for line in stream:
+            command = json.loads(line)
+            with open(os.path.join(WORLD, "qmp.log"), "a") as log:
+                log.write(command["execute"] + "\n")
+            answer = {}
+            if command["execute"] == "query-status":
+                answer = {"status": "running", "singlestep": False, "running": True}
+            say({"return": answer, "id": command.get("id")})
+            if command["execute"] == "quit" or (command["execute"] == "system_powerdown" and told("power", True)):
+                end(0)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+
+
+def guest_sshd(connection):
+    if not told("sshd", True):
+        return time.sleep(1 << 20)
+    try:
+        connection.sendall(b"SSH-2.0-StandIn\r\n")
+        connection.recv(1)
+    except OSError:
+        pass
+    connection.close()
+
+
+def main():
+    with open(os.path.join(WORLD, "qemu.argv"), "a") as log:
+        log.write(json.dumps(sys.argv[1:]) + "\n")
+    if told("refuse", None):
+        refuse(told("refuse", None))
+    for netdev in values("-netdev"):
+        forward = part(netdev, "hostfwd")
+        if forward:
+            host, port = forward.removeprefix("tcp:").split("-")[0].split(":")
+            server = socket.socket()
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                server.bind((host, int(port)))
+            except OSError:
+                refuse(f"-netdev {netdev}: Could not set up host forwarding rule '{forward}'")
+            server.listen(16)
+            serve(server, guest_sshd)
+            # For the stand-in of ssh: who is in the guest loses the connection when the VM goes.
+            with open(os.path.join(WORLD, f"port-{port}"), "w") as file:
+                file.write(str(os.getpid()))
+    signal.signal(signal.SIGTERM, lambda *_: end(0))
+    (pidfile,) = values("-pidfile")
+    with os.fdopen(os.open(pidfile, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
+        file.write(f"{os.getpid()}\n")
+    made.append(pidfile)
+    for chardev in values("-chardev"):
+        path = part(chardev, "path")
+        serve(listen(path), monitor if part(chardev, "id") == "char-qmp" else lambda connection: connection.recv(1))
+        if part(chardev, "logfile"):
+            with open(part(chardev, "logfile"), "w") as log:
+                if part(chardev, "id") == "char-serial":
+                    log.writelines(line + "\n" for line in told("serial", []))
+    while True:
+        signal.pause()
+
+
+main()
