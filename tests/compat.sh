@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Runs the cases recorded from the real limactl against ours and compares the failures with the committed list.
 #
-#   usage: tests/compat.sh LIMACTL CASES_DIR          CASES_DIR has cli/run and yaml/run
-#          UPDATE=1 tests/compat.sh LIMACTL CASES_DIR writes the list anew
+#   usage: tests/compat.sh [LIMACTL [CASES_DIR]]     CASES_DIR has cli/run and yaml/run
+#          UPDATE=1 tests/compat.sh … writes the list anew
 #
 # A case that fails and is not on the list is red; so is one that is on the list and passes. Where the folder is not there, one line says so.
 set -euo pipefail
-binary=${1:?limactl binary} cases=${2:?folder of the recorded cases}
+binary=${1:-${CARGO_TARGET_DIR:-target}/ci/limactl} cases=${2:-../shared/compat}
 here=$(cd "$(dirname "$0")" && pwd)
 list=$here/compat-expected-failures
 
