@@ -29,6 +29,9 @@ mod crash;
 mod interrupt;
 /// Files below `LIMA_HOME` have upstream's names and modes.
 mod home;
+/// The scripts that a guest runs at boot do what the seed says, and name what failed.
+#[cfg(target_os = "linux")]
+mod seed_scripts;
 /// The documentation is true.
 mod docs;
 /// The few house rules worth a machine.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds a cloud image of the host's own distribution and release from its package archive: GPT, EFI system partition
 # with GRUB, ext4 root, cloud-init. Needs no root, no loop device, and nothing but packages.
-set -euo pipefail
+set -eEuo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
@@ -121,7 +121,7 @@ packages() {
 		# what an instance is reached and set up by
 		cloud-init cloud-guest-utils fdisk openssh-server iptables sudo rsync sshfs
 		# what a person expects to find
-		ca-certificates curl iproute2 iputils-ping less netbase procps
+		ca-certificates curl iproute2 iputils-ping less netbase procps tzdata
 	)
 	case $release in
 	bullseye | focal | jammy) ;; # part of the package systemd there
@@ -140,7 +140,7 @@ require_tools() {
 		mke2fs e2fsprogs
 		debugfs e2fsprogs
 		sfdisk fdisk
-		mformat mtools
+		mkfs.vfat dosfstools
 		mcopy mtools
 		qemu-img qemu-utils
 	END
@@ -295,6 +295,7 @@ build() { # KEY
 	printf '%s\n' "$work" > "$output/.work"
 	trap 'remove_tree "$work"; rm -f "$output/.work"' EXIT
 	trap 'exit 130' INT TERM HUP
+	trap 'say "error: \`${BASH_COMMAND%%[[:space:]]*}\` failed in line $LINENO of build.sh; the log is \`$output/build.log\`"' ERR
 	chmod 755 "$work" # the root of the namespace is another user
 	require_room "$work" 3000
 	require_room "$output" 900
@@ -383,7 +384,8 @@ lay_out_disk() {
 	END
 
 	local esp="$work/disk.raw@@$esp_at"
-	mformat -i "$esp" -T $((esp_mib * 2048)) -h 64 -s 32 -F -N "$esp_serial" -v EFI ::
+	mkfs.vfat --invariant -F 32 -s 1 -i "$esp_serial" -n EFI --offset $((esp_at / 512)) "$work/disk.raw" \
+		$((esp_mib * 1024)) >> "$output/build.log" 2>&1
 	mmd -i "$esp" ::/EFI ::/EFI/BOOT
 	mcopy -i "$esp" -m "$work/boot/$efi_name" "::/EFI/BOOT/$efi_name"
 

@@ -28,6 +28,11 @@ chroot "$root" systemctl enable --quiet systemd-networkd.service systemd-resolve
 chroot "$root" systemctl mask --quiet apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
 	e2scrub_reap.service fstrim.timer man-db.timer motd-news.timer
 
+# Where the build has a fixed date, Debian's Python compiles modules that are checked by reading their source, each
+# time they are loaded. Ordinary ones, checked by date, halve the time that each stage of cloud-init takes to start.
+chroot "$root" env -u SOURCE_DATE_EPOCH sh -c \
+	'python3 -m compileall -q -f -j 0 --invalidation-mode timestamp /usr/lib/python3*' > /dev/null
+
 # --- boot loader: one EFI program that holds its modules, one menu entry that follows the newest kernel ------------
 for name in vmlinuz initrd.img; do
 	# Debian keeps these links in the root, Ubuntu in /boot.

@@ -58,7 +58,8 @@ pub fn run(args: CreateArgs, app: &App) -> Outcome {
 pub fn create(context: &Context, name: &str, locator: &Locator, edits: &[Edit], app: &App) -> Outcome {
     warn_of_root(context);
     let bytes = locator.read(&context.host)?;
-    let text = edited(bytes, edits).with_context(|| format!("cannot apply the flags to `{}`", locator.text()))?;
+    let text =
+        edited(bytes, edits).with_context(|| format!("cannot apply the flags to `{}`", locator.text()))?;
     if app.tty {
         tracing::info!("Proceeding without opening an editor, which is not in this version yet");
     } else {
@@ -101,6 +102,8 @@ pub fn no_default_template(name: &str, command: &str) -> anyhow::Error {
 /// Containers and CI run as root, and that works; people at a desk rarely mean it.
 pub fn warn_of_root(context: &Context) {
     if context.host.user.uid == 0 {
-        tracing::warn!("limactl is running as root: allowed, but an ordinary user is enough; the guest's user will be `lima`");
+        tracing::warn!(
+            "limactl is running as root: allowed, but an ordinary user is enough; the guest's user will be `lima`"
+        );
     }
 }

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::Outcome;
 use super::context::App;
+use super::report;
 use crate::instance::{self, Deleted, Error};
 
 /// Delete an instance of Lima
@@ -19,7 +20,7 @@ pub struct DeleteArgs {
 
 pub fn run(args: DeleteArgs, app: &App) -> Outcome {
     let context = app.context()?;
-    let mut not_deleted = Vec::new();
+    let mut failures = Vec::new();
     for name in &args.names {
         match instance::delete(&context, name, args.force) {
             Ok(Deleted::Removed) => {
@@ -27,14 +28,14 @@ pub fn run(args: DeleteArgs, app: &App) -> Outcome {
                 tracing::info!("Deleted `{name}` (`{}`)", dir.path().display());
             }
             Ok(Deleted::Absent) => tracing::warn!("Ignoring non-existent instance `{name}`"),
-            // Only this one is left alone; any other failure ends the command.
-            Err(error @ Error::Unreadable { .. }) => not_deleted.push(error.to_string()),
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                failures.push(report::chain(&error));
+                // Such a directory is left alone; any other failure ends the command.
+                if !matches!(error, Error::Unreadable { .. }) {
+                    break;
+                }
+            }
         }
     }
-    if not_deleted.is_empty() {
-        Ok(())
-    } else {
-        Err(anyhow::anyhow!(not_deleted.join("\n")))
-    }
+    report::all(failures)
 }

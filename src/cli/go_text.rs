@@ -82,20 +82,13 @@ pub fn parse_int(text: &str) -> Result<i64, String> {
     let value = value.map(|value| if negative { -value } else { value });
     value
         .and_then(|value| i64::try_from(value).ok())
-        .ok_or_else(|| {
-            format!(
-                "strconv.ParseInt: parsing {}: value out of range",
-                quote(text)
-            )
-        })
+        .ok_or_else(|| format!("strconv.ParseInt: parsing {}: value out of range", quote(text)))
 }
 
 /// `strconv.ParseFloat` for 32 bits, without hexadecimal numbers.
 pub fn parse_float(text: &str) -> Result<f32, String> {
     let well_formed = text.chars().any(|c| c.is_ascii_digit())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_digit() || "+-.eE".contains(c));
+        && text.chars().all(|c| c.is_ascii_digit() || "+-.eE".contains(c));
     match text.parse::<f32>() {
         Ok(value) if well_formed && value.is_finite() => Ok(value),
         Ok(_) if well_formed => Err(format!(
@@ -209,14 +202,8 @@ mod tests {
 
     #[test]
     fn durations_need_units() {
-        assert_eq!(
-            parse_duration("1h30m"),
-            Ok((false, Duration::from_secs(5400)))
-        );
-        assert_eq!(
-            parse_duration("1.5s"),
-            Ok((false, Duration::from_millis(1500)))
-        );
+        assert_eq!(parse_duration("1h30m"), Ok((false, Duration::from_secs(5400))));
+        assert_eq!(parse_duration("1.5s"), Ok((false, Duration::from_millis(1500))));
         assert_eq!(parse_duration("-4s"), Ok((true, Duration::from_secs(4))));
         assert_eq!(parse_duration("0"), Ok((false, Duration::ZERO)));
         assert_eq!(

@@ -54,7 +54,9 @@ pub fn collect() -> Result<HostFacts, Error> {
             Some(path) if path.is_absolute() => Ok(path),
             _ => Err(Error::NoCurrentDirectory(error)),
         })?,
-        machine_id: machine::id().filter(|id| !id.is_empty()).unwrap_or_else(host_name),
+        machine_id: machine::id()
+            .filter(|id| !id.is_empty())
+            .unwrap_or_else(host_name),
         timezone: timezone(Path::new("/")),
         cache_dir: cache_dir(path_of("XDG_CACHE_HOME"), home.as_deref(), &lima_home),
         lima_home,
@@ -80,7 +82,9 @@ fn lima_home(variable: Option<PathBuf>, home: Option<&Path>) -> Result<PathBuf, 
 fn cache_dir(xdg: Option<PathBuf>, home: Option<&Path>, lima_home: &Path) -> PathBuf {
     let user_cache = match home {
         Some(home) if cfg!(target_os = "macos") => Some(home.join("Library/Caches")),
-        Some(home) => xdg.filter(|path| path.is_absolute()).or(Some(home.join(".cache"))),
+        Some(home) => xdg
+            .filter(|path| path.is_absolute())
+            .or(Some(home.join(".cache"))),
         None => xdg.filter(|path| path.is_absolute()),
     };
     user_cache.map_or_else(|| lima_home.join("_cache"), |cache| cache.join("lima"))
@@ -115,7 +119,9 @@ fn timezone(root: &Path) -> String {
     std::fs::canonicalize(root.join("etc/localtime"))
         .ok()
         .and_then(|file| {
-            let zones = file.ancestors().find(|directory| directory.join("Etc/UTC").exists())?;
+            let zones = file
+                .ancestors()
+                .find(|directory| directory.join("Etc/UTC").exists())?;
             Some(file.strip_prefix(zones).ok()?.to_str()?.to_owned())
         })
         .unwrap_or_default()
@@ -148,7 +154,10 @@ mod machine {
 
     /// Set bits of hexadecimal digits; commas between groups are skipped.
     pub fn count_bits(mask: &str) -> u32 {
-        mask.chars().filter_map(|c| c.to_digit(16)).map(u32::count_ones).sum()
+        mask.chars()
+            .filter_map(|c| c.to_digit(16))
+            .map(u32::count_ones)
+            .sum()
     }
 
     pub fn memory() -> Bytes {
@@ -225,7 +234,10 @@ mod tests {
         let root = temp.path().canonicalize().unwrap();
         std::fs::create_dir(root.join("real")).unwrap();
         symlink(root.join("real"), root.join("link")).unwrap();
-        assert_eq!(lima_home(Some(root.join("link")), None).unwrap(), root.join("real"));
+        assert_eq!(
+            lima_home(Some(root.join("link")), None).unwrap(),
+            root.join("real")
+        );
         assert_eq!(lima_home(Some(root.join("new")), None).unwrap(), root.join("new"));
         assert_eq!(lima_home(None, Some(&root)).unwrap(), root.join(".lima"));
         assert!(matches!(lima_home(None, None), Err(Error::NoHome)));

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::context::App;
-use super::{Outcome, list_json, list_table, print};
+use super::{Outcome, list_json, list_table, print, report};
 use crate::instance::{self, Context, Instance, Problem};
 
 /// List instances of Lima
@@ -63,7 +63,9 @@ fn format(args: &ListArgs) -> Result<Format, anyhow::Error> {
         Some("json") => Format::Json,
         Some("yaml") => anyhow::bail!("`--format yaml` of `limactl list` is not in this version yet"),
         Some(template) => {
-            anyhow::bail!("the template in `--format {template}` of `limactl list` is not in this version yet")
+            anyhow::bail!(
+                "the template in `--format {template}` of `limactl list` is not in this version yet"
+            )
         }
     };
     if args.quiet && format != Format::Table {
@@ -83,7 +85,7 @@ fn warn_of_strange_directory(context: &Context, names: &[String]) {
             "The directory `{}` does not look like a valid Lima directory: stat {}: {}",
             context.home.root().display(),
             file.display(),
-            super::locator::go_words(&error)
+            report::system_words(&error)
         );
     }
 }
@@ -122,7 +124,7 @@ fn inspect(context: &Context, name: &str) -> Option<Instance> {
         _ => match instance::inspect(context, name) {
             Ok(instance) => return Some(instance),
             Err(error) => {
-                let text = super::report::chain(&error);
+                let text = report::chain(&error);
                 return Some(instance::broken_row(context, name, Problem::Text(text)));
             }
         },
@@ -134,7 +136,7 @@ fn inspect(context: &Context, name: &str) -> Option<Instance> {
     let problem = Problem::Open {
         path: dir.lima_yaml(),
         errno: absent.raw_os_error().unwrap_or_default(),
-        text: super::locator::go_words(&absent),
+        text: report::system_words(&absent),
     };
     Some(instance::broken_row(context, name, problem))
 }
@@ -197,7 +199,11 @@ mod tests {
             with(None, true, true).unwrap_err(),
             "option --quiet can only be used with '--format table'"
         );
-        assert!(with(Some("yaml"), false, false).unwrap_err().contains("`--format yaml`"));
+        assert!(
+            with(Some("yaml"), false, false)
+                .unwrap_err()
+                .contains("`--format yaml`")
+        );
         assert!(with(Some("{{.Name}}"), false, false).is_err());
     }
 

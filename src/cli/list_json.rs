@@ -36,7 +36,12 @@ fn record(instance: &Instance, context: &Context) -> Value {
     set("vmType", json!(instance.vm_type.as_deref().unwrap_or_default()));
     set("arch", json!(instance.arch.map_or("", |arch| arch.name())));
     let document = instance.config.as_ref().map(|config| &config.document);
-    let from_document = |key: &str| document.and_then(|document| document.get(key)).cloned().unwrap_or_default();
+    let from_document = |key: &str| {
+        document
+            .and_then(|document| document.get(key))
+            .cloned()
+            .unwrap_or_default()
+    };
     for (key, value) in [
         ("cpus", json!(instance.cpus)),
         ("memory", json!(instance.memory.0)),
@@ -50,7 +55,8 @@ fn record(instance: &Instance, context: &Context) -> Value {
         ("sshLocalPort", json!(instance.ssh_local_port)),
         (
             "sshConfigFile",
-            json!(instance.ssh_config_file.display().to_string()),
+            // Upstream does not tell it of an instance that it cannot understand.
+            json!(document.map(|_| instance.ssh_config_file.display().to_string())),
         ),
         ("hostAgentPID", json!(instance.host_agent_pid)),
         ("driverPID", json!(instance.driver_pid)),

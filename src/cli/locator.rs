@@ -35,7 +35,7 @@ pub enum Error {
     Empty(String),
     #[error("`{0}` is larger than 4 MiB, which no template is")]
     TooLarge(String),
-    #[error("open {}", path.display())]
+    #[error("open {path}")]
     Open {
         path: PathBuf,
         #[source]
@@ -47,17 +47,6 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-}
-
-/// An operating system's error without Rust's "(os error N)", first letter small, as Go writes it.
-pub fn go_words(error: &std::io::Error) -> String {
-    let text = match error.raw_os_error() {
-        Some(number) => nix::errno::Errno::from_raw(number).desc().to_owned(),
-        None => error.to_string(),
-    };
-    let mut letters = text.chars();
-    let first = letters.next().map(|c| c.to_ascii_lowercase());
-    first.into_iter().chain(letters).collect()
 }
 
 /// What the argument and `--name` mean together.
@@ -74,7 +63,10 @@ pub enum Target {
 pub enum Locator {
     Stdin,
     /// What was typed, and the path that it means.
-    File { typed: String, path: PathBuf },
+    File {
+        typed: String,
+        path: PathBuf,
+    },
 }
 
 /// Sorts out the argument of `create` and `start`. `tty_demanded`: `--tty=true` was given.
@@ -247,7 +239,10 @@ mod tests {
             error("-", Some("a"), true),
             "cannot use --tty=true when reading template from stdin"
         );
-        assert!(error("i.yaml", Some("a--b"), false).starts_with("instance name `a--b` is not a valid identifier"));
+        assert!(
+            error("i.yaml", Some("a--b"), false)
+                .starts_with("instance name `a--b` is not a valid identifier")
+        );
         assert!(error("./My File.yaml", None, false).starts_with("filename `my file` is invalid"));
     }
 
@@ -264,11 +259,5 @@ mod tests {
             let error = Locator::parse(locator).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         }
-    }
-
-    #[test]
-    fn errors_of_the_system_are_in_gos_words() {
-        let error = std::io::Error::from_raw_os_error(nix::libc::ENOENT);
-        assert_eq!(go_words(&error), "no such file or directory");
     }
 }

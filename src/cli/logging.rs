@@ -360,13 +360,20 @@ mod tests {
         let line = terminal_line(&record(Level::Warning, "hint", &[("k", "v w")]), 7);
         assert_eq!(
             line,
-            format!("\x1b[33mWARN\x1b[0m[0007] {:<44}  \x1b[33mk\x1b[0m=\"v w\"\n", "hint")
+            format!(
+                "\x1b[33mWARN\x1b[0m[0007] {:<44}  \x1b[33mk\x1b[0m=\"v w\"\n",
+                "hint"
+            )
         );
     }
 
     #[test]
     fn json_lines_have_their_keys_in_order() {
-        let line = json_line(&record(Level::Debug, "a<b", &[("error", "e"), ("level", "fatal")]));
+        let line = json_line(&record(
+            Level::Debug,
+            "a<b",
+            &[("error", "e"), ("level", "fatal")],
+        ));
         assert_eq!(
             line,
             "{\"error\":\"e\",\"fields.level\":\"fatal\",\"level\":\"debug\",\"msg\":\"a<b\",\"time\":\"2026-11-25T03:30:06Z\"}\n"

@@ -73,7 +73,11 @@ fn answer(logger: Logger) -> ExitCode {
         }
         Ok(Request::Help(path)) => report::finish(print(&help::text(&root, &path)), &logger),
         Ok(Request::UnknownHelpTopic(words)) => {
-            eprintln!("Unknown help topic [`{}`]\n{}", words.join(" "), help::text(&root, &[]));
+            eprintln!(
+                "Unknown help topic [`{}`]\n{}",
+                words.join(" "),
+                help::text(&root, &[])
+            );
             ExitCode::SUCCESS
         }
         Ok(Request::Run(sorted)) => run_sorted(root, &sorted, logger),

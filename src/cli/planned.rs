@@ -181,10 +181,7 @@ const COMMANDS: &[Planned] = &[
         "network",
         "Look after networks",
         &[
-            aliased(
-                &["ls"],
-                command("list", "List networks", "[NAME...]", &["json"]),
-            ),
+            aliased(&["ls"], command("list", "List networks", "[NAME...]", &["json"])),
             command(
                 "create",
                 "Make a network",
@@ -203,12 +200,7 @@ const COMMANDS: &[Planned] = &[
         "OLD NEW",
         &["start"],
     ),
-    command(
-        "rename",
-        "Give an instance another name",
-        "OLD NEW",
-        &["start"],
-    ),
+    command("rename", "Give an instance another name", "OLD NEW", &["start"]),
     command(
         "watch",
         "Show what happens to instances",
@@ -272,7 +264,12 @@ const COMMANDS: &[Planned] = &[
     hidden(group(
         "debug",
         "Tools for developers",
-        &[command("dns", "Run the name server", "UDPPORT [TCPPORT]", &["6,ipv6"])],
+        &[command(
+            "dns",
+            "Run the name server",
+            "UDPPORT [TCPPORT]",
+            &["6,ipv6"],
+        )],
     )),
 ];
 
@@ -328,12 +325,21 @@ pub fn add_to(root: Command) -> Command {
 
 /// What of a command line is not there yet, as users call it: the command, or else its first flag of that kind.
 pub fn refusal(line: &Sorted) -> Option<String> {
-    if COMMANDS.iter().any(|command| line.path.first().is_some_and(|word| word == command.name)) {
+    if COMMANDS
+        .iter()
+        .any(|command| line.path.first().is_some_and(|word| word == command.name))
+    {
         return Some(format!("`limactl {}`", line.path.join(" ")));
     }
     let command = line.path.join(" ");
     let (_, planned) = FLAGS.iter().find(|(name, _)| *name == command)?;
-    let is_planned = |flag: &String| planned.iter().copied().flatten().any(|spec| long_name(spec) == flag);
+    let is_planned = |flag: &String| {
+        planned
+            .iter()
+            .copied()
+            .flatten()
+            .any(|spec| long_name(spec) == flag)
+    };
     let flag = line.flags.iter().find(|flag| is_planned(flag))?;
     Some(format!("flag `--{flag}` of `limactl {command}`"))
 }
@@ -398,7 +404,10 @@ mod tests {
 
     #[test]
     fn commands_and_flags_are_refused_by_name() {
-        assert_eq!(refusal_of("disk create", &["size"]), Some("`limactl disk create`".into()));
+        assert_eq!(
+            refusal_of("disk create", &["size"]),
+            Some("`limactl disk create`".into())
+        );
         assert_eq!(
             refusal_of("create", &["tty", "mount"]),
             Some("flag `--mount` of `limactl create`".into())

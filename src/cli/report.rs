@@ -4,63 +4,20 @@
 //! |---|---|
 //! | done, help, version | 0 |
 //! | an error | 1, with one fatal record |
-//! | a program that limactl ran in its own place (`shell`: ssh) failed | that program's code, 255 if a signal killed it; nothing is printed |
+//! | `shell` | ssh's, which takes limactl's place; nothing is added |
 //! | a defect of limactl itself (a panic) | 2, with one fatal record |
 
 use std::error::Error as StdError;
-use std::process::{ExitCode, ExitStatus};
-
-use thiserror::Error;
+use std::process::ExitCode;
 
 use super::logging::Logger;
 
-/// A program that stood in for limactl failed; it has said why itself.
-#[derive(Debug, Error)]
-#[error("exit status {code}")]
-pub struct ChildFailed {
-    pub code: u8,
-}
-
-impl ChildFailed {
-    /// `None` if the program succeeded.
-    pub fn from_status(status: ExitStatus) -> Option<ChildFailed> {
-        match status.code() {
-            Some(0) => None,
-            // Codes above 255 do not exist on Unix.
-            Some(code) => Some(ChildFailed {
-                code: u8::try_from(code).unwrap_or(255),
-            }),
-            None => Some(ChildFailed { code: 255 }),
-        }
-    }
-}
-
-/// An error that what to do next was added to.
-#[derive(Debug, Error)]
-#[error("{message} (hint: {hint})")]
-struct Hinted {
-    message: String,
-    hint: String,
-}
-
-/// Adds the next step to an error; it is shown after the causes.
-pub fn hinted(error: &anyhow::Error, hint: impl Into<String>) -> anyhow::Error {
-    anyhow::Error::new(Hinted {
-        message: chain(error.as_ref()),
-        hint: hint.into(),
-    })
-}
-
-/// An error's words and those of its causes, joined by `: `. A cause that the words before it already end with is not repeated;
-/// the system's own errors are in Go's words.
+/// An error's words and those of its causes, joined by `: `. A cause that the words before it already end with is not repeated.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
+    let mut text = words(error);
     let mut next = error.source();
     while let Some(cause) = next {
-        let words = match cause.downcast_ref::<std::io::Error>() {
-            Some(error) => super::locator::go_words(error),
-            None => cause.to_string(),
-        };
+        let words = words(cause);
         if !text.ends_with(&words) {
             text.push_str(": ");
             text.push_str(&words);
@@ -70,14 +27,37 @@ pub fn chain(error: &(dyn StdError + 'static)) -> String {
     text
 }
 
+fn words(error: &(dyn StdError + 'static)) -> String {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(error) => system_words(error),
+        None => error.to_string(),
+    }
+}
+
+/// An error of the system as upstream prints it: `no such file or directory`, without Rust's number.
+pub fn system_words(error: &std::io::Error) -> String {
+    let Some(number) = error.raw_os_error() else {
+        return error.to_string();
+    };
+    let text = nix::errno::Errno::from_raw(number).desc();
+    let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
+    first.to_lowercase() + rest
+}
+
+/// Everything that went wrong with several instances, as one error; none if nothing did.
+pub fn all(failures: Vec<String>) -> Result<(), anyhow::Error> {
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(anyhow::anyhow!(failures.join("\n")))
+    }
+}
+
 /// Tells how a command ended and gives its exit code.
 pub fn finish(result: Result<(), anyhow::Error>, logger: &Logger) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
-    if let Some(child) = error.downcast_ref::<ChildFailed>() {
-        return ExitCode::from(child.code);
-    }
     logger.fatal(&chain(error.as_ref()));
     ExitCode::FAILURE
 }
@@ -99,7 +79,7 @@ pub fn install_panic_hook(logger: Logger) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::process::ExitStatusExt;
+    use thiserror::Error;
 
     #[derive(Debug, Error)]
     #[error("cannot start")]
@@ -110,26 +90,18 @@ mod tests {
     struct Inner;
 
     #[test]
-    fn causes_follow_their_error_once() {
-        assert_eq!(chain(&Outer(Inner)), "cannot start: no luck");
-        let transparent = anyhow::Error::new(Inner).context("tried: no luck");
-        assert_eq!(chain(transparent.as_ref()), "tried: no luck");
-    }
-
-    #[test]
-    fn the_hint_comes_last() {
-        let error = hinted(&anyhow::Error::new(Outer(Inner)), "run `limactl list`");
+    fn errors_of_the_system_are_in_upstreams_words() {
+        let error = anyhow::Error::new(std::io::Error::from_raw_os_error(nix::libc::ENOENT));
         assert_eq!(
-            chain(error.as_ref()),
-            "cannot start: no luck (hint: run `limactl list`)"
+            chain(error.context("open /x").as_ref()),
+            "open /x: no such file or directory"
         );
     }
 
     #[test]
-    fn a_childs_code_is_ours() {
-        let code = |raw| ChildFailed::from_status(ExitStatus::from_raw(raw)).map(|child| child.code);
-        assert_eq!(code(0), None);
-        assert_eq!(code(13 << 8), Some(13));
-        assert_eq!(code(9), Some(255));
+    fn causes_follow_their_error_once() {
+        assert_eq!(chain(&Outer(Inner)), "cannot start: no luck");
+        let transparent = anyhow::Error::new(Inner).context("tried: no luck");
+        assert_eq!(chain(transparent.as_ref()), "tried: no luck");
     }
 }

@@ -39,7 +39,10 @@ pub fn run(args: RestartArgs, app: &App) -> Outcome {
     } else if found.status == Status::Running {
         instance::stop(&context, name)?;
     } else {
-        tracing::warn!("instance `{name}` is not running (status: `{}`), starting it", found.status.name());
+        tracing::warn!(
+            "instance `{name}` is not running (status: `{}`), starting it",
+            found.status.name()
+        );
     }
     let options = StartOptions {
         timeout: DEFAULT_TIMEOUT,

@@ -54,8 +54,11 @@ pub struct ShellArgs {
 pub fn run(args: ShellArgs, app: &App) -> Outcome {
     let context = app.context()?;
     let (name, command) = split_words(&args)?;
-    if let Some(word) = command.first().filter(|word| LIMACTL_COMMANDS.contains(&word.as_str())) {
-        tracing::warn!("Perhaps you meant `limactl {word} {}`?", command[1..].join(" "));
+    if command
+        .first()
+        .is_some_and(|word| LIMACTL_COMMANDS.contains(&word.as_str()))
+    {
+        tracing::warn!("Perhaps you meant `limactl {}`?", command.join(" "));
     }
     let mut found = ssh_profile::find(&context, &name)?;
     ssh_profile::config(&found)?;
@@ -68,9 +71,20 @@ pub fn run(args: ShellArgs, app: &App) -> Outcome {
     if args.reconnect {
         drop_master(&context, &found, &client, &options)?;
     }
-    let script = script(&args, &ssh_profile::config(&found)?.user.shell, &command, &context)?;
+    let script = script(
+        &args,
+        &ssh_profile::config(&found)?.user.shell,
+        &command,
+        &context,
+    )?;
     let extra = extra_args(&context, client.facts().version);
-    let argv = ssh::session_args(&options, &extra, &found.ssh_address, found.ssh_local_port, &script);
+    let argv = ssh::session_args(
+        &options,
+        &extra,
+        &found.ssh_address,
+        found.ssh_local_port,
+        &script,
+    );
     tracing::debug!("executing ssh (may take a long): {argv:?}");
     Err(process::replace(&mut client.command(&argv)).into())
 }
@@ -92,7 +106,9 @@ fn split_words(args: &ShellArgs) -> Result<(String, Vec<String>), anyhow::Error>
 
 fn start_or_refuse(context: &Context, found: &Instance, start: bool, app: &App) -> Outcome {
     let name = &found.name;
-    if !start && !(app.tty && std::io::stdin().is_terminal() && confirm_start()?) {
+    let may_ask = app.tty && std::io::stdin().is_terminal();
+    let wanted = start || may_ask && confirm_start()?;
+    if !wanted {
         anyhow::bail!("instance `{name}` is stopped, run `limactl start {name}` to start the instance");
     }
     let options = StartOptions {
@@ -116,7 +132,12 @@ fn confirm_start() -> Result<bool, anyhow::Error> {
 }
 
 /// What the guest's login shell is given: change the directory, then become the wanted shell.
-fn script(args: &ShellArgs, configured_shell: &str, command: &[String], context: &Context) -> Result<String, anyhow::Error> {
+fn script(
+    args: &ShellArgs,
+    configured_shell: &str,
+    command: &[String],
+    context: &Context,
+) -> Result<String, anyhow::Error> {
     // Mounts are not in this version, so the directory of the host is never in the guest.
     let change = match &args.workdir {
         Some(path) => format!("cd {} || exit 1", ssh::quote(path)),
@@ -124,7 +145,10 @@ fn script(args: &ShellArgs, configured_shell: &str, command: &[String], context:
     };
     let env = if args.preserve_env {
         let passed = shell_env::passed_on(&context.host.env)?;
-        let words: Vec<String> = passed.iter().map(|word| format!("{} ", ssh::quote(word))).collect();
+        let words: Vec<String> = passed
+            .iter()
+            .map(|word| format!("{} ", ssh::quote(word)))
+            .collect();
         format!("env {}", words.concat())
     } else {
         String::new()
@@ -146,7 +170,11 @@ fn extra_args(context: &Context, version: Version) -> Vec<String> {
     if context.host.env.iter().any(|(key, _)| key == "COLORTERM") {
         extra.extend(["-o".to_owned(), "SendEnv=COLORTERM".to_owned()]);
     }
-    let level = if version < ERRORS_ONLY_SINCE { "QUIET" } else { "ERROR" };
+    let level = if version < ERRORS_ONLY_SINCE {
+        "QUIET"
+    } else {
+        "ERROR"
+    };
     extra.extend(["-o".to_owned(), format!("LogLevel={level}")]);
     extra
 }
@@ -157,14 +185,22 @@ fn drop_master(context: &Context, found: &Instance, client: &Client, options: &[
     if !socket.exists() {
         return Ok(());
     }
-    let argv = ssh::master_args(options, &MasterCommand::Exit, &found.ssh_address, found.ssh_local_port);
+    let argv = ssh::master_args(
+        options,
+        &MasterCommand::Exit,
+        &found.ssh_address,
+        found.ssh_local_port,
+    );
     let Err(error) = process::run_checked(&mut client.command(&argv), b"", MASTER_DEADLINE) else {
         return Ok(());
     };
     if UnixStream::connect(&socket).is_ok() {
         return Err(anyhow::Error::new(error).context("cannot end the shared ssh connection"));
     }
-    tracing::warn!("removing the ssh socket `{}`, on which nobody listens", socket.display());
+    tracing::warn!(
+        "removing the ssh socket `{}`, on which nobody listens",
+        socket.display()
+    );
     Ok(home::remove_if_present(&socket)?)
 }
 
@@ -200,7 +236,10 @@ mod tests {
     fn one_separator_behind_the_instance_is_swallowed() {
         let words = |args: &ShellArgs| split_words(args).unwrap();
         assert_eq!(words(&args(&["d", "--", "ls", "--"])).1, ["ls", "--"]);
-        assert_eq!(words(&args(&["d", "ls", "-l"])), ("d".into(), vec!["ls".into(), "-l".into()]));
+        assert_eq!(
+            words(&args(&["d", "ls", "-l"])),
+            ("d".into(), vec!["ls".into(), "-l".into()])
+        );
         let mut by_flag = args(&["--", "ls"]);
         by_flag.instance = Some("x".into());
         assert_eq!(words(&by_flag).1, ["--", "ls"]);

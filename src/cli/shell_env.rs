@@ -4,13 +4,39 @@ use thiserror::Error;
 
 /// Variables that describe this host or this session and would only do harm in the guest. `*` stands for any text.
 pub const BLOCKED: [&str; 27] = [
-    "BASH*", "DISPLAY", "DYLD_*", "EUID", "FPATH", "GID", "GROUP", "HOME", "HOSTNAME", "LD_*", "LOGNAME", "OLDPWD",
-    "PATH", "PWD", "SHELL", "SHLVL", "SSH_*", "TERM", "TERMINFO", "TMPDIR", "UID", "USER", "XAUTHORITY", "XDG_*",
-    "ZDOTDIR", "ZSH*", "_*",
+    "BASH*",
+    "DISPLAY",
+    "DYLD_*",
+    "EUID",
+    "FPATH",
+    "GID",
+    "GROUP",
+    "HOME",
+    "HOSTNAME",
+    "LD_*",
+    "LOGNAME",
+    "OLDPWD",
+    "PATH",
+    "PWD",
+    "SHELL",
+    "SHLVL",
+    "SSH_*",
+    "TERM",
+    "TERMINFO",
+    "TMPDIR",
+    "UID",
+    "USER",
+    "XAUTHORITY",
+    "XDG_*",
+    "ZDOTDIR",
+    "ZSH*",
+    "_*",
 ];
 
 #[derive(Debug, PartialEq, Eq, Error)]
-#[error("Invalid {variable} pattern: pattern `{pattern}` contains invalid character `{character}` at position {position}")]
+#[error(
+    "Invalid {variable} pattern: pattern `{pattern}` contains invalid character `{character}` at position {position}"
+)]
 pub struct PatternError {
     variable: &'static str,
     pattern: String,
@@ -44,7 +70,10 @@ pub fn passed_on(env: &[(String, String)]) -> Result<Vec<String>, PatternError> 
 }
 
 fn patterns(variable: &'static str, list: &str) -> Result<Vec<String>, PatternError> {
-    let patterns = list.split(',').map(str::trim).filter(|pattern| !pattern.is_empty());
+    let patterns = list
+        .split(',')
+        .map(str::trim)
+        .filter(|pattern| !pattern.is_empty());
     patterns
         .map(|pattern| {
             let is_bad = |c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '*';
@@ -90,9 +119,18 @@ mod tests {
     #[test]
     fn lists_replace_add_and_overrule() {
         let names = |env: &[(&str, &str)]| passed(env).unwrap();
-        let replaced = [("FOO", ""), ("HOME", "/h"), ("LIMA_SHELLENV_BLOCK", " F*, LIMA* ,")];
+        let replaced = [
+            ("FOO", ""),
+            ("HOME", "/h"),
+            ("LIMA_SHELLENV_BLOCK", " F*, LIMA* ,"),
+        ];
         assert_eq!(names(&replaced), ["HOME=/h"]);
-        let added = [("FOO", ""), ("BAR", "1"), ("HOME", "/h"), ("LIMA_SHELLENV_BLOCK", "+*O,*BLOCK")];
+        let added = [
+            ("FOO", ""),
+            ("BAR", "1"),
+            ("HOME", "/h"),
+            ("LIMA_SHELLENV_BLOCK", "+*O,*BLOCK"),
+        ];
         assert_eq!(names(&added), ["BAR=1"]);
         let allowed = [("SSH_TTY", "x"), ("SSH_X", ""), ("LIMA_SHELLENV_ALLOW", "SSH*Y")];
         assert_eq!(names(&allowed)[0], "SSH_TTY=x");

@@ -29,16 +29,32 @@ pub fn run(args: ShowSshArgs, app: &App) -> Outcome {
     );
     let client = ssh_profile::client(&context)?;
     let options = ssh_profile::options(&context, &found, &client)?;
-    print(&render(&args.format, &host, options, &found.ssh_address, found.ssh_local_port)?)
+    print(&render(
+        &args.format,
+        &host,
+        options,
+        &found.ssh_address,
+        found.ssh_local_port,
+    )?)
 }
 
-fn render(format: &str, host: &str, mut options: Vec<String>, address: &str, port: u16) -> Result<String, anyhow::Error> {
+fn render(
+    format: &str,
+    host: &str,
+    mut options: Vec<String>,
+    address: &str,
+    port: u16,
+) -> Result<String, anyhow::Error> {
     if format == "config" {
         return Ok(ssh::ssh_config(host, &options, address, port)?);
     }
     options.push(format!("Hostname={address}"));
     options.push(format!("Port={port}"));
-    let words = || options.iter().flat_map(|option| ["-o".to_owned(), ssh::quote(option)]);
+    let words = || {
+        options
+            .iter()
+            .flat_map(|option| ["-o".to_owned(), ssh::quote(option)])
+    };
     Ok(match format {
         "cmd" => {
             let words: Vec<String> = words().collect();

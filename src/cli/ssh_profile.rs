@@ -9,7 +9,9 @@ use crate::ssh::{self, Client, Profile};
 pub fn find(context: &Context, name: &str) -> Result<Instance, anyhow::Error> {
     name::check_instance(name)?;
     if !context.home.instance(name).lima_yaml().exists() {
-        anyhow::bail!("instance `{name}` does not exist, run `limactl create {name}` to create a new instance");
+        anyhow::bail!(
+            "instance `{name}` does not exist, run `limactl create {name}` to create a new instance"
+        );
     }
     Ok(instance::inspect(context, name)?)
 }

@@ -38,10 +38,6 @@ pub fn run(args: StopArgs, app: &App) -> Outcome {
             failures.push(report::chain(&error));
         }
     }
-    // One instance that cannot be stopped does not keep the others running; all that went wrong is told.
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(anyhow::anyhow!(failures.join("\n")))
-    }
+    // One instance that cannot be stopped does not keep the others running.
+    report::all(failures)
 }

@@ -39,10 +39,10 @@ pub struct Global {
     #[arg(long, short = 'h', global = true)]
     pub help: bool,
     /// How messages look: text or json
-    #[arg(long, global = true, default_value = "text")]
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub log_format: String,
     /// The least grave messages that are shown: trace, debug, info, warn, error
-    #[arg(long, global = true)]
+    #[arg(long, global = true, value_name = "LEVEL")]
     pub log_level: Option<String>,
     /// Whether questions may be asked; by default only if standard output is a terminal
     #[arg(long, global = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -89,17 +89,18 @@ fn usage_error(root: &clap::Command, argv: &[String], error: &clap::Error) -> Us
         Some(ContextValue::String(text)) => text.clone(),
         _ => String::new(),
     };
-    let cause = std::error::Error::source(error).map_or_else(
-        || error.kind().to_string(),
-        ToString::to_string,
-    );
+    let cause =
+        std::error::Error::source(error).map_or_else(|| error.kind().to_string(), ToString::to_string);
     let argument = text(ContextKind::InvalidArg);
     let long = argument
         .split([' ', '=', '['])
         .next()
         .unwrap_or_default()
         .trim_start_matches('-');
-    let command = argv.get(1).and_then(|name| root.find_subcommand(name)).unwrap_or(root);
+    let command = argv
+        .get(1)
+        .and_then(|name| root.find_subcommand(name))
+        .unwrap_or(root);
     let flag = command.get_arguments().find(|arg| arg.get_long() == Some(long));
     UsageError::InvalidArgument {
         value: text(ContextKind::InvalidValue),

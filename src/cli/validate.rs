@@ -34,7 +34,7 @@ pub fn run(args: ValidateArgs, app: &App) -> Outcome {
             print(&if several {
                 format!("---\n{text}...\n")
             } else {
-                format!("{text}\n")
+                text
             })?;
         }
     }

@@ -40,7 +40,11 @@ pub struct Sorted {
 /// What is wrong with a command line, in cobra's words.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UsageError {
-    #[error("unknown command {} for \"limactl\"{}", quote(word), did_you_mean(suggestions))]
+    #[error(
+        "unknown command {} for \"limactl\"{}",
+        quote(word),
+        did_you_mean(suggestions)
+    )]
     UnknownCommand { word: String, suggestions: Vec<String> },
     #[error("unknown flag: --{0}")]
     UnknownFlag(String),
@@ -81,7 +85,9 @@ pub fn read(root: &Command, words: &[String]) -> Result<Request, UsageError> {
         return Ok(request);
     }
     let (path, command, words) = find_command(root, words)?;
-    let interspersed = !path.iter().any(|name| FLAGS_END_AT_FIRST_WORD.contains(&name.as_str()));
+    let interspersed = !path
+        .iter()
+        .any(|name| FLAGS_END_AT_FIRST_WORD.contains(&name.as_str()));
     let parsed = parse_flags(command, &words, interspersed)?;
     if parsed.is_true("help") {
         return Ok(Request::Help(path));
@@ -101,7 +107,8 @@ fn sort(command: &Command, path: Vec<String>, parsed: Parsed) -> Sorted {
     let mut argv = vec!["limactl".to_owned()];
     argv.extend(path.iter().cloned());
     for (name, value) in &parsed.flags {
-        let is_switch = long_flag(command, name).is_some_and(|flag| matches!(flag.get_action(), ArgAction::SetTrue));
+        let is_switch =
+            long_flag(command, name).is_some_and(|flag| matches!(flag.get_action(), ArgAction::SetTrue));
         if !is_switch {
             argv.push(format!("--{name}={value}"));
         } else if parsed.is_true(name) {
@@ -142,7 +149,9 @@ fn find_command<'a>(
 ) -> Result<(Vec<String>, &'a Command, Vec<String>), UsageError> {
     let (mut command, mut words, mut path) = (root, words.to_vec(), Vec::new());
     while command.has_subcommands() {
-        let Some(position) = first_positional(command, &words) else { break };
+        let Some(position) = first_positional(command, &words) else {
+            break;
+        };
         let Some(next) = subcommand(command, &words[position]) else {
             if path.is_empty() {
                 return Err(UsageError::UnknownCommand {
@@ -363,15 +372,17 @@ fn check_arity(command: &Command, path: &[String], words: &[String]) -> Result<(
 /// Commands that `word` may have been meant to be: two edits away at most, beginning with it, or looked for under that name.
 fn suggestions(root: &Command, word: &str) -> Vec<String> {
     let lower = word.to_lowercase();
-    root.get_subcommands()
-        .filter(|command| !command.is_hide_set())
+    let visible = root.get_subcommands().filter(|command| !command.is_hide_set());
+    let mut names: Vec<String> = visible
         .map(|command| command.get_name().to_owned())
         .filter(|name| {
             edit_distance(&lower, &name.to_lowercase()) <= 2
                 || name.to_lowercase().starts_with(&lower)
                 || SUGGESTED_FOR.contains(&(word, name))
         })
-        .collect()
+        .collect();
+    names.sort();
+    names
 }
 
 /// Levenshtein's distance: insertions, deletions and replacements.
@@ -397,7 +408,11 @@ mod tests {
     fn read_line(line: &str) -> Result<Request, UsageError> {
         let mut root = super::super::tree::command();
         root.build();
-        let words: Vec<String> = line.split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect();
+        let words: Vec<String> = line
+            .split(' ')
+            .filter(|w| !w.is_empty())
+            .map(str::to_owned)
+            .collect();
         read(&root, &words)
     }
 
@@ -425,7 +440,10 @@ mod tests {
             "limactl shell --workdir=/x -- d ls -l --bogus"
         );
         assert_eq!(argv("shell d -- ls"), "limactl shell -- d -- ls");
-        assert_eq!(argv("list -qf=json -- -x"), "limactl list --quiet --format=json -- -x");
+        assert_eq!(
+            argv("list -qf=json -- -x"),
+            "limactl list --quiet --format=json -- -x"
+        );
         assert_eq!(argv("stop --force=false -f --force=0 a"), "limactl stop -- a");
         assert_eq!(argv("stop -"), "limactl stop -- -");
     }
@@ -435,9 +453,13 @@ mod tests {
         assert_eq!(error("bogus"), "unknown command \"bogus\" for \"limactl\"");
         assert_eq!(
             error("lis"),
-            "unknown command \"lis\" for \"limactl\"\n\nDid you mean this?\n\tlist\n"
+            "unknown command \"lis\" for \"limactl\"\n\nDid you mean this?\n\tdisk\n\tlist\n"
         );
-        assert!(error("ssh").ends_with("Did you mean this?\n\tshell\n"), "{}", error("ssh"));
+        assert!(
+            error("ssh").ends_with("Did you mean this?\n\tshell\n"),
+            "{}",
+            error("ssh")
+        );
         assert_eq!(error("--bogus"), "unknown flag: --bogus");
         assert_eq!(error("list --bogus=1"), "unknown flag: --bogus");
         assert_eq!(error("list -x"), "unknown shorthand flag: 'x' in -x");
@@ -463,10 +485,13 @@ mod tests {
             "`limactl create` accepts at most 1 arg(s), received 2.\nSee `limactl create --help`.\n\n\
              Usage:  limactl create FILE.yaml|URL [flags]\n\nCreate an instance of Lima"
         );
-        assert!(error("delete").starts_with("`limactl delete` requires at least 1 arg(s), only received 0.\n"));
+        assert!(
+            error("delete").starts_with("`limactl delete` requires at least 1 arg(s), only received 0.\n")
+        );
         assert!(error("show-ssh").starts_with("`limactl show-ssh` accepts 1 arg(s), received 0.\n"));
         assert!(
-            error("info extra").starts_with("`limactl info` unknown command \"extra\" for \"limactl info\".\nSee ")
+            error("info extra")
+                .starts_with("`limactl info` unknown command \"extra\" for \"limactl info\".\nSee ")
         );
     }
 
@@ -479,7 +504,10 @@ mod tests {
         assert_eq!(read_line("help rm"), help(&["delete"]));
         assert_eq!(read_line("list --help"), help(&["list"]));
         assert_eq!(read_line("disk bogus"), help(&["disk"]));
-        assert_eq!(read_line("help nosuch"), Ok(Request::UnknownHelpTopic(vec!["nosuch".into()])));
+        assert_eq!(
+            read_line("help nosuch"),
+            Ok(Request::UnknownHelpTopic(vec!["nosuch".into()]))
+        );
         assert_eq!(read_line("-v"), Ok(Request::Version));
         assert_eq!(read_line("--version"), Ok(Request::Version));
     }

@@ -126,13 +126,24 @@ fn looks_like_another_type(text: &str) -> bool {
     // Numbers in every notation, times (`1:30`) and dates: whatever begins with a digit, or a dot and one, and has no other letters.
     let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
         && digits.contains(|c: char| c.is_ascii_digit())
-        && (digits.chars().all(|c| "0123456789._:+-e,tz ".contains(c)) || digits.starts_with("0x") || digits.starts_with("0o"));
-    WORDS.contains(&lower.as_str()) || numeric && !is_address(digits)
+        && (digits.chars().all(|c| "0123456789._:+-e,tz ".contains(c))
+            || digits.starts_with("0x")
+            || digits.starts_with("0o"));
+    WORDS.contains(&lower.as_str()) || numeric && !is_address(digits) && !is_mac(digits)
 }
 
 /// `192.168.5.2`, `1.2.3`: two dots or more make no number.
 fn is_address(text: &str) -> bool {
-    text.split('.').count() > 2 && text.split('.').all(|part| part.chars().all(|c| c.is_ascii_digit()))
+    text.split('.').count() > 2
+        && text
+            .split('.')
+            .all(|part| part.chars().all(|c| c.is_ascii_digit()))
+}
+
+/// Six pairs of hexadecimal digits: a text whatever the digits are, because nothing of today reads base 60.
+fn is_mac(text: &str) -> bool {
+    let is_pair = |pair: &str| pair.len() == 2 && pair.chars().all(|c| c.is_ascii_hexdigit());
+    text.split(':').count() == 6 && text.split(':').all(is_pair)
 }
 
 #[cfg(test)]

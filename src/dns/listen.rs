@@ -1,9 +1,9 @@
 //! The sockets that guests' questions arrive on: one UDP socket, one TCP listener.
 //!
-//! Bounds, because a guest may send anything at any rate: questions in flight over UDP (further datagrams wait in the kernel's
-//! queue, which drops them when it is full), TCP connections (further ones are closed at once), questions in flight on one
-//! connection (it is not read any further), and time (a connection that sends no whole message for `idle`, or does not
-//! take its replies, is closed). Replies on a connection are sent as they become ready (RFC 7766 section 6.2.1.1).
+//! Bounds, because a guest may send anything at any rate: questions over UDP that wait for somebody (further ones are dropped,
+//! unless a table of ours has the answer), TCP connections (further ones are closed at once), questions that wait on one
+//! connection (it is not read any further), and time (a connection that sends no whole message for `idle`, or does not take its
+//! replies, is closed). Replies on a connection are sent as they become ready (RFC 7766 section 6.2.1.1).
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,8 +24,8 @@ use super::message::Transport;
 const MAX_UDP_IN_FLIGHT: usize = 2048;
 const MAX_CONNECTIONS: usize = 64;
 const MAX_IN_FLIGHT_PER_CONNECTION: usize = 32;
-/// After an error of `accept` (no descriptor left, say), which would otherwise repeat at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// After an error of the system (no descriptor left, say), which would otherwise repeat at once.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers datagrams for ever.
 pub async fn serve_udp(socket: UdpSocket, engine: Arc<Engine>) {
@@ -33,16 +33,12 @@ pub async fn serve_udp(socket: UdpSocket, engine: Arc<Engine>) {
     let in_flight = Arc::new(Semaphore::new(MAX_UDP_IN_FLIGHT));
     let mut buffer = vec![0; usize::from(u16::MAX)];
     loop {
-        // The semaphore is never closed.
-        let Ok(permit) = in_flight.clone().acquire_owned().await else {
-            return;
-        };
         let (length, client) = match socket.recv_from(&mut buffer).await {
             Ok(received) => received,
             // The error of an earlier reply (its client is gone) is no reason to stop.
             Err(error) => {
                 tracing::debug!("cannot receive a DNS question: {error}");
-                tokio::task::yield_now().await;
+                tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };
@@ -54,6 +50,10 @@ pub async fn serve_udp(socket: UdpSocket, engine: Arc<Engine>) {
                 send(&socket, &reply, client);
             }
             Step::Ask(query, source) => {
+                let Ok(permit) = in_flight.clone().try_acquire_owned() else {
+                    tracing::debug!("more than {MAX_UDP_IN_FLIGHT} DNS questions are waiting: dropped one");
+                    continue;
+                };
                 let (socket, engine) = (socket.clone(), engine.clone());
                 tokio::spawn(async move {
                     let (query, mut reply) = engine.ask(query, source).await;
@@ -81,7 +81,7 @@ pub async fn serve_tcp(listener: TcpListener, engine: Arc<Engine>, idle: Duratio
             Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::debug!("cannot accept a DNS connection: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };

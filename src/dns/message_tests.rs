@@ -6,6 +6,7 @@ use hickory_proto::rr::{RData, Record as HickoryRecord};
 use proptest::prelude::*;
 
 use super::*;
+use std::collections::HashMap;
 
 fn name(text: &str) -> Name {
     let mut name = Name::from_ascii(text).unwrap();

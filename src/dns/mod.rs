@@ -18,6 +18,7 @@
 //! who was asked said so; a question never goes back to our own sockets.
 
 pub mod message;
+mod records;
 pub mod static_hosts;
 pub mod hosts_file;
 pub mod answer;

@@ -709,6 +709,20 @@ fn hostile_bytes_are_refused_or_ignored_and_the_server_goes_on() {
 }
 
 #[test]
+fn any_number_of_slow_questions_does_not_delay_a_static_name() {
+    let nameserver = Nameserver::start(silence);
+    let world = World::new(&[&nameserver]);
+    let flood = world.udp();
+    for number in 0..4000 {
+        let text = format!("n{number}.slow.example");
+        flood.send(&question(&text, RecordType::A, None)).unwrap();
+        if number % 100 == 0 {
+            assert_eq!(addresses(&world.ask(Via::Udp, "alias", RecordType::A)).len(), 1);
+        }
+    }
+}
+
+#[test]
 fn a_dropped_handle_gives_the_ports_back() {
     let mut world = World::new(&[]);
     assert_eq!(addresses(&world.ask(Via::Udp, "alias", RecordType::A)).len(), 1);

@@ -92,9 +92,12 @@ impl KnownCause {
         match self {
             KnownCause::PortTaken { address } => {
                 let port = address.rsplit(':').next().unwrap_or_default();
-                format!(
-                    "see who has the port with `ss -ltnp sport = :{port}`, or set `ssh.localPort: 0` for a free one"
-                )
+                let look = if cfg!(target_os = "macos") {
+                    format!("lsof -nP -iTCP:{port}")
+                } else {
+                    format!("ss -ltnp sport = :{port}")
+                };
+                format!("see who has the port with `{look}`, or set `ssh.localPort: 0` for a free one")
             }
             KnownCause::KvmDenied => {
                 "add the user to the group `kvm` and log in again, or set `LIMA_QEMU_ACCEL=tcg`".into()
@@ -217,7 +220,7 @@ mod tests {
             exit.to_string(),
             format!("QEMU has exited with status 1: `127.0.0.1:2222` is already in use on the host: {line}")
         );
-        assert!(exit.hint().unwrap().contains("sport = :2222"));
+        assert!(exit.hint().unwrap().contains(":2222`"));
     }
 
     #[test]

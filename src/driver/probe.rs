@@ -171,17 +171,28 @@ fn last_line(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
     /// A stand-in for QEMU: a shell script.
     fn fake(dir: &Path, script: &str) -> PathBuf {
-        let path = dir.join("qemu-system-x86_64");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-        path
+        script_at(&dir.join("qemu-system-x86_64"), script)
+    }
+
+    /// Makes an executable script. Another process writes the file itself: while one of ours has it open for writing, a test on another
+    /// thread could fork and carry that descriptor along, and the script could not be run ("text file busy").
+    pub(in super::super) fn script_at(path: &Path, script: &str) -> PathBuf {
+        let text = path.with_extension("text");
+        std::fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
+        let install = std::process::Command::new("install")
+            .args(["-m", "755"])
+            .arg(&text)
+            .arg(path)
+            .status();
+        assert!(install.unwrap().success());
+        std::fs::remove_file(text).unwrap();
+        path.to_owned()
     }
 
     #[test]

@@ -198,13 +198,11 @@ impl Vm {
                     }
                     press(&monitor.with_limit(PRESS_LIMIT)).await
                 }
-                Action::Quit => match monitor.with_limit(budget.quit).quit().await {
-                    Ok(()) => Event::Tick,
-                    Err(error) => {
-                        tracing::debug!("QMP quit: {error}");
-                        Event::QuitFailed
-                    }
-                },
+                Action::Quit => {
+                    let seconds = started.elapsed().as_secs();
+                    tracing::warn!("The guest did not power off in {seconds}s, telling QEMU to quit");
+                    quit(&monitor.with_limit(budget.quit)).await
+                }
                 Action::Kill => {
                     tracing::warn!(
                         "QEMU did not exit in {}s, forcibly killing QEMU",
@@ -242,6 +240,16 @@ async fn press(monitor: &Monitor) -> Event {
         Err(error) => {
             tracing::debug!("QMP system_powerdown: {error}");
             Event::PressFailed
+        }
+    }
+}
+
+async fn quit(monitor: &Monitor) -> Event {
+    match monitor.quit().await {
+        Ok(()) => Event::Tick,
+        Err(error) => {
+            tracing::debug!("QMP quit: {error}");
+            Event::QuitFailed
         }
     }
 }

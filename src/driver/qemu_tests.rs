@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
-use std::os::unix::fs::PermissionsExt;
 
+use super::super::probe::tests::script_at;
 use super::super::{
     Disk, DiskFormat, Driver, Firmware, HostForward, KnownCause, Nic, NicBackend, RuntimeFiles,
 };
@@ -57,13 +57,12 @@ impl World {
         let mut world = World::new();
         let program = world.dir.path().join("fake-qemu");
         let text = format!(
-            "#!/bin/sh\ncase \"$*\" in\n\
+            "case \"$*\" in\n\
              *--version*) echo 'QEMU emulator version 7.2.22 (fake)'; exit;;\n\
              *'-accel help'*) echo 'Accelerators supported in QEMU binary:'; echo tcg; exit;;\n\
-             esac\n{script}\n"
+             esac\n{script}"
         );
-        fs::write(&program, text).unwrap();
-        fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        script_at(&program, &text);
         world.set("QEMU_SYSTEM_X86_64", program.to_str().unwrap());
         world.set("LIMA_QEMU_ACCEL", "tcg");
         world
@@ -133,7 +132,7 @@ async fn a_qemu_that_refuses_at_once_leaves_its_last_words() {
 
 #[tokio::test]
 async fn a_lock_that_is_handed_over_is_held_by_qemu_alone() {
-    let world = World::with_fake("touch started; read line <&3; exec sleep 60");
+    let world = World::with_fake("read line <&3; exec sleep 60");
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     let mut vm = world.start(vec![theirs.into()]).await.unwrap();
     // Our end says end-of-file only if no copy of the other one is open anywhere.

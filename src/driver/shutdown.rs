@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!          button again every `resend`            no answer from QEMU, guest dead,
-//!        ┌──────┐                                 budget used up, or somebody in a hurry
+//!        ┌──────┐                                 or budget used up
 //! start → pressing ───────────────────────────────────────→ quitting ──────→ killing
 //!            └───────────────── process exit at any time ──────┴───────────────┴──→ done
 //! ```
@@ -56,8 +56,6 @@ pub enum Event {
     GuestDead,
     /// QEMU's monitor did not take `quit`.
     QuitFailed,
-    /// The user asked again: go one step further.
-    Hurry,
     /// The process is gone.
     Exited,
 }
@@ -114,11 +112,7 @@ impl Shutdown {
         }
         match self.phase {
             Phase::Pressing { next_press, failed } => self.pressing(event, now, next_press, failed),
-            Phase::Quitting { until }
-                if event == Event::QuitFailed || event == Event::Hurry || now >= until =>
-            {
-                self.kill(now)
-            }
+            Phase::Quitting { until } if event == Event::QuitFailed || now >= until => self.kill(now),
             Phase::Quitting { until } => Action::WaitUntil(until),
             Phase::Killing { until } if now >= until => Action::GiveUp,
             Phase::Killing { until } => Action::WaitUntil(until),
@@ -132,7 +126,7 @@ impl Shutdown {
             Event::PressFailed => failed + 1,
             _ => failed,
         };
-        let hopeless = matches!(event, Event::GuestDead | Event::Hurry) || failed >= FAILED_PRESSES;
+        let hopeless = event == Event::GuestDead || failed >= FAILED_PRESSES;
         if hopeless || now >= self.power_until {
             return self.quit(now);
         }
@@ -246,18 +240,9 @@ mod tests {
         assert_eq!(seen, [(0, Action::Press), (0, Action::Quit), (0, Action::Done)]);
     }
 
-    #[test]
-    fn each_hurry_goes_one_step_further() {
-        let mut shutdown = Shutdown::new(Budget::BOOTED, Duration::ZERO);
-        let now = Duration::from_secs(1);
-        assert_eq!(shutdown.step(Event::Hurry, now), Action::Quit);
-        assert_eq!(shutdown.step(Event::Hurry, now), Action::Kill);
-        assert_eq!(shutdown.step(Event::Exited, now), Action::Done);
-    }
-
     fn any_event() -> impl Strategy<Value = Event> {
         use Event::*;
-        prop::sample::select(vec![Tick, Pressed, PressFailed, GuestDead, QuitFailed, Hurry])
+        prop::sample::select(vec![Tick, Pressed, PressFailed, GuestDead, QuitFailed])
     }
 
     proptest! {

@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn explanation_of_nothing() -> Explanation {
-        Explanation { ready: false, class: "booting".into(), text: "t".into(), log: "l".into() }
+        Explanation { ready: false, hopeless: false, class: "booting".into(), text: "t".into(), log: "l".into() }
     }
 
     /// Serves on a thread of its own until the test ends, and gives what `ask` makes of the socket.

@@ -29,6 +29,9 @@ pub enum Obstacle {
 pub struct Explanation {
     /// Whether the guest is as ready as it gets.
     pub ready: bool,
+    /// Whether nothing better can be expected without somebody's help.
+    #[serde(default)]
+    pub hopeless: bool,
     /// `no boot`, `booting`, `no DHCP`, `no sshd`, `key refused`, `ssh`, `cloud-init or provisioning`, or `none`.
     pub class: String,
     /// One sentence for people, without a period.
@@ -61,7 +64,9 @@ pub fn explain(console: &Console, obstacle: &Obstacle, serial_log: &str, name: &
         }
         Obstacle::Unknown | Obstacle::Silent => silent(console, serial_log),
     };
-    Explanation { ready: *obstacle == Obstacle::Ready, class: class.to_owned(), text, log }
+    let ready = *obstacle == Obstacle::Ready;
+    let hopeless = console.trouble().is_some() && class == "no boot";
+    Explanation { ready, hopeless, class: class.to_owned(), text, log }
 }
 
 fn silent(console: &Console, serial_log: &str) -> (&'static str, String, String) {

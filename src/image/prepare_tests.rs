@@ -1,7 +1,6 @@
 //! What a start finds in the instance directory, whatever came before.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use super::error::with_causes;
 use super::format::tests::qcow2;
@@ -372,8 +371,14 @@ fn qemu_img_grows_a_qcow2_and_is_named_when_it_is_missing() {
         argv.display(),
         grown.display()
     );
-    fs::write(bin.join("qemu-img"), script).unwrap();
-    fs::set_permissions(bin.join("qemu-img"), PermissionsExt::from_mode(0o755)).unwrap();
+    // Written by another process, so that no fork on another thread can keep it open for writing ("text file busy").
+    world.source("script", script.as_bytes());
+    let install = std::process::Command::new("install")
+        .args(["-m", "755"])
+        .arg(world.dir.path().join("script"))
+        .arg(bin.join("qemu-img"))
+        .status();
+    assert!(install.unwrap().success());
     assert_eq!(world.prepare().unwrap().virtual_size, Bytes(8192));
     let image = world.instance().join("image.tmp");
     assert_eq!(

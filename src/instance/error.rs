@@ -48,6 +48,9 @@ pub enum Error {
     AgentGone { log: PathBuf },
     #[error("did not receive an event with the `running` status{explanation}")]
     Timeout { explanation: String },
+    /// The guest will not come up by itself.
+    #[error("{text} (hint: see {log}); the VM is left running: stop it with `limactl stop {name}`")]
+    Hopeless { name: String, text: String, log: String },
     #[error("timed out waiting for instance to shut down after {minutes} minutes")]
     StopTimeout { minutes: u64 },
     /// Ctrl-C, after the VM was stopped.

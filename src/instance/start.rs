@@ -26,8 +26,10 @@ const AGENT_READY_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How long an agent may take to answer why the guest is not up yet.
 const EXPLAIN_WITHIN: Duration = Duration::from_secs(3);
-/// An agent that has said `running` for a guest that was ready before anybody looked is asked, not followed.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// How often the agent is asked how the boot goes, and how often in a row it must answer that there is no hope: a guest that panicked may
+/// reboot by itself.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+const HOPELESS_ANSWERS: u32 = 5;
 
 /// How to start.
 #[derive(Debug, Clone)]
@@ -206,6 +208,7 @@ impl Wait<'_> {
         let deadline = Instant::now() + self.options.timeout_or_default();
         let mut progress = Progress { wanted: self.options.progress, completed: false, running: None, port: 0 };
         let mut asked = Instant::now();
+        let mut hopeless = 0;
         loop {
             if self.interrupts.count() > 0 {
                 return Err(self.stop_again(follower));
@@ -224,11 +227,17 @@ impl Wait<'_> {
             if Instant::now() >= deadline {
                 return Err(self.timeout());
             }
-            // Another waiter's agent may be one that was ready before we looked.
-            if agent.is_none() && asked.elapsed() >= ASK_AGAIN {
+            if asked.elapsed() >= ASK_AGAIN {
                 asked = Instant::now();
-                if api::explanation(&self.dir.agent_socket(), EXPLAIN_WITHIN).is_ok_and(|it| it.ready) {
+                // An agent that is busy or gone answers nothing, which says nothing.
+                let Ok(why) = api::explanation(&self.dir.agent_socket(), EXPLAIN_WITHIN) else { continue };
+                // An agent that somebody else started may have said `running` before we began to read.
+                if why.ready && agent.is_none() && progress.running.is_none() {
                     return self.ready(event::Status::default());
+                }
+                hopeless = if why.hopeless { hopeless + 1 } else { 0 };
+                if hopeless >= HOPELESS_ANSWERS {
+                    return Err(Error::Hopeless { name: self.name.to_owned(), text: why.text, log: why.log });
                 }
             }
             std::thread::sleep(LOOK_AGAIN);

@@ -74,6 +74,18 @@ pub(super) fn early(iid: &str) -> String {
     format!("lima_iid={}\n\n{body}", shell_word(iid))
 }
 
+/// Early command that makes the guest know its own name.
+pub(super) fn own_name(address: &str, hostname: &str) -> String {
+    let (address, hostname) = (shell_word(address), shell_word(hostname));
+    embedded(include_str!("guest/own_name.sh")) + &format!("lima_own_name {address} {hostname}\n")
+}
+
+/// Early command that has the DNS redirect's kernel modules ready, in the background: the kernel would start a `modprobe` for each of them, one
+/// after the other, when the redirect is made (2 s under emulation).
+pub(super) fn load_redirect_modules() -> String {
+    "modprobe -q -a nft_chain_nat nft_compat xt_nat xt_tcpudp >/dev/null 2>&1 &\n".to_owned()
+}
+
 /// Early command that gives the interfaces their names; `first` is the one whose address is waited for after a change.
 pub(super) fn name_nics<'a>(nics: impl Iterator<Item = (&'a str, &'a str)>, first: &str) -> String {
     let mut out = embedded(include_str!("guest/name_nics.sh"));
@@ -111,4 +123,31 @@ fn embedded(script: &str) -> String {
 /// A word that a POSIX shell takes literally.
 pub(super) fn shell_word(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// A document of `user-data` with each embedded script cut down to its name, for tests that compare documents.
+#[cfg(test)]
+pub(super) fn without_embedded(document: &str) -> String {
+    let scripts = [
+        ("console.sh", CONSOLE),
+        ("hook.sh", include_str!("guest/hook.sh")),
+        ("early.sh", include_str!("guest/early.sh")),
+        ("own_name.sh", include_str!("guest/own_name.sh")),
+        ("name_nics.sh", include_str!("guest/name_nics.sh")),
+    ];
+    let mut out = document.to_owned();
+    for (name, script) in scripts {
+        for indent in ["    ", "      "] {
+            let lines = embedded(script);
+            let lines = lines.lines().map(|line| {
+                if line.is_empty() {
+                    "\n".to_owned()
+                } else {
+                    format!("{indent}{line}\n")
+                }
+            });
+            out = out.replace(&lines.collect::<String>(), &format!("{indent}(guest/{name})\n"));
+        }
+    }
+    out
 }

@@ -54,7 +54,10 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn walk(&mut self, path: &str, at: usize, size: usize, parent: usize, depth: usize) {
         self.take_blocks(at, size);
-        assert!(size > 0 && size % BLOCK == 0, "directory in whole blocks");
+        assert!(
+            size > 0 && size.is_multiple_of(BLOCK),
+            "directory in whole blocks"
+        );
         let mut records = Vec::new();
         for number in 0..size / BLOCK {
             let bytes = block(self.image, at + number);

@@ -10,6 +10,9 @@
 //! `network-config`. `user-data` writes a per-boot hook, which mounts the volume at `/mnt/lima-cidata` and runs `boot.sh`; that runs
 //! `boot.essential.Linux/`, `boot.Linux/` (not in plain mode) and `provision.*`, and writes `/run/lima-boot-done`.
 //!
+//! Before that, `bootcmd` of `user-data` gives the guest's name an address in `/etc/hosts`, names network interfaces that cloud-init could
+//! not name, and runs provisions of mode `boot`; one that fails is noted in `/run/lima-early-failed` and reported by `boot.sh`.
+//!
 //! What the guest tells the host:
 //!
 //! | where | content | when |
@@ -32,6 +35,8 @@ pub mod iso;
 mod iso_reader;
 mod iso_record;
 mod iso_tree;
+#[cfg(test)]
+mod tests;
 mod user_data;
 mod values;
 mod yaml;

@@ -140,6 +140,17 @@ fn tidy_lines(pem: &str) -> String {
 /// What runs early in every boot, before the volume is mounted. cloud-init joins these texts into one script of `/bin/sh`.
 fn boot_commands(values: &Values) -> Vec<String> {
     let mut commands = vec![guest::early(&values.iid)];
+    if !values.plain {
+        // The address that the host's resolver has for it, or Debian's for a machine whose address is not known.
+        let address = values
+            .slirp
+            .address
+            .map_or("127.0.1.1".to_owned(), |a| a.to_string());
+        commands.push(guest::own_name(&address, &values.hostname));
+        if values.udp_dns_port != 0 || values.tcp_dns_port != 0 {
+            commands.push(guest::load_redirect_modules());
+        }
+    }
     if let Some(first) = values.nics.first() {
         let nics = values
             .nics

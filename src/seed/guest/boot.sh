@@ -139,6 +139,7 @@ run_scripts() {
         (set -eu; . "$lima_script")
         lima_code=$?
         if [ "$lima_code" -ne 0 ]; then failed "$1/${lima_script##*/}" "$lima_code"; fi
+        if [ -e "$LIMA_REBOOT_REQUIRED" ]; then return; fi
     done
 }
 

@@ -6,7 +6,6 @@ lima_say "LIMA-BOOT $lima_iid cloud-init"
 
 # lima_early_failed WHAT CODE: remembers a failed early command for boot.sh, which reports it.
 lima_early_failed() {
-    lima_say "LIMA-BOOT $lima_iid failed $1"
     printf '%s %s\n' "$1" "$2" >>/run/lima-early-failed
 }
 

@@ -15,15 +15,17 @@ names_host() {
 
 kept=
 found=
-while IFS= read -r line || [ -n "$line" ]; do
-    if names_host "$line"; then
-        found="$found$line
+if [ -e /etc/hosts ]; then
+    while IFS= read -r line || [ -n "$line" ]; do
+        if names_host "$line"; then
+            found="$found$line
 "
-    else
-        kept="$kept$line
+        else
+            kept="$kept$line
 "
-    fi
-done </etc/hosts
+        fi
+    done </etc/hosts
+fi
 
 if [ "$found" != "$wanted
 " ]; then

@@ -3,16 +3,29 @@
 
 [ -f /etc/alpine-release ] || exit 0
 
+# The two repositories of this release, from wherever the image takes its packages.
 add_repositories() {
     read -r release </etc/alpine-release
     case $release in
     *_*) branch=edge ;;
     *) branch=v${release%.*} ;;
     esac
+    base=https://dl-cdn.alpinelinux.org/alpine
+    present=
+    while IFS= read -r line || [ -n "$line" ]; do
+        case $line in
+        '#'*) ;;
+        *"/$branch/main" | *"/$branch/community")
+            base=${line%"/$branch/"*}
+            present="$present ${line##*/} "
+            ;;
+        esac
+    done </etc/apk/repositories
     for repository in main community; do
-        if ! grep -q "^[^#].*/$repository\$" /etc/apk/repositories; then
-            printf 'https://dl-cdn.alpinelinux.org/alpine/%s/%s\n' "$branch" "$repository" >>/etc/apk/repositories
-        fi
+        case $present in
+        *" $repository "*) ;;
+        *) printf '%s/%s/%s\n' "$base" "$branch" "$repository" >>/etc/apk/repositories ;;
+        esac
     done
 }
 
