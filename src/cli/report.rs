@@ -11,6 +11,7 @@ use std::error::Error as StdError;
 use std::process::ExitCode;
 
 use super::logging::Logger;
+use crate::instance;
 
 /// An error's words and those of its causes, joined by `: `. A cause that the words before it already end with is not repeated.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
@@ -58,7 +59,12 @@ pub fn finish(result: Result<(), anyhow::Error>, logger: &Logger) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
-    logger.fatal(&chain(error.as_ref()));
+    let mut text = chain(error.as_ref());
+    let known = error.chain().find_map(|cause| cause.downcast_ref::<instance::Error>());
+    if let Some(hint) = known.and_then(instance::Error::hint) {
+        text.push_str(&format!(" (hint: {hint})"));
+    }
+    logger.fatal(&text);
     ExitCode::FAILURE
 }
 

@@ -48,13 +48,25 @@ pub enum Error {
 }
 
 impl Error {
-    /// The message and its causes in one line: what the starter shows.
+    /// What the user can do about it, if more is known than the message says.
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Driver(error) => error.hint(),
+            Error::Image(error) => error.hint(),
+            _ => None,
+        }
+    }
+
+    /// The message, its causes and the next step in one line: what the starter shows.
     pub fn with_causes(&self) -> String {
         let mut text = self.to_string();
         let mut source = self.source();
         while let Some(cause) = source {
             text.push_str(&format!(": {cause}"));
             source = cause.source();
+        }
+        if let Some(hint) = self.hint() {
+            text.push_str(&format!(" (hint: {hint})"));
         }
         text
     }

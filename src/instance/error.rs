@@ -79,6 +79,16 @@ pub enum Error {
     Signals(#[source] io::Error),
 }
 
+impl Error {
+    /// What the user can do about it, if more is known than the message says. The agent's errors carry theirs already.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Image(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
 fn holder(pid: &Option<i32>) -> String {
     pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
 }
