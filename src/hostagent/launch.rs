@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::live::Inbox;
 use super::machine::machine;
 use super::prepare::{Claim, Prepared};
 use super::{Error, Request};
@@ -15,12 +16,28 @@ const PORT_ATTEMPTS: usize = 3;
 const STANDS_WITHIN: Duration = Duration::from_secs(20);
 const ASK_AGAIN: Duration = Duration::from_millis(30);
 
-/// Starts the VM and waits until its monitor answers, so that a VM that cannot run is an error here, with QEMU's own words.
-pub(super) async fn launch(request: &Request, claim: &Claim, prepared: &mut Prepared) -> Result<Vm, Error> {
+/// Starts the VM and waits until its monitor answers, so that a VM that cannot run is an error here, with QEMU's own words. `None` is an
+/// interrupt: nothing runs any more then.
+pub(super) async fn launch(
+    request: &Request,
+    claim: &Claim,
+    prepared: &mut Prepared,
+    inbox: &mut Inbox,
+) -> Result<Option<Vm>, Error> {
     let mut attempt = 1;
     loop {
-        let (vm, exit) = try_once(request, claim, prepared).await?;
-        let Some(exit) = exit else { return Ok(vm) };
+        let mut vm = tokio::select! {
+            vm = begin(request, claim, prepared) => vm?,
+            _ = inbox.recv() => return Ok(None),
+        };
+        let exit = tokio::select! {
+            exit = stands(&mut vm) => exit?,
+            _ = inbox.recv() => {
+                vm.kill().await?;
+                return Ok(None);
+            }
+        };
+        let Some(exit) = exit else { return Ok(Some(vm)) };
         let taken = matches!(exit.known_cause(), Some(KnownCause::PortTaken { .. }));
         if !(taken && prepared.any_port && attempt < PORT_ATTEMPTS) {
             return Err(Error::VmFailed { cause: cause(&exit) });
@@ -31,7 +48,8 @@ pub(super) async fn launch(request: &Request, claim: &Claim, prepared: &mut Prep
     }
 }
 
-async fn try_once(request: &Request, claim: &Claim, prepared: &Prepared) -> Result<(Vm, Option<Exit>), Error> {
+/// The VM's process. Cancelling leaves none: it is made in the last step.
+async fn begin(request: &Request, claim: &Claim, prepared: &Prepared) -> Result<Vm, Error> {
     let config = &prepared.config;
     let driver = Driver::by_name(&config.vm_type)?;
     let boot = image::examine(claim.dir.path())?;
@@ -41,9 +59,7 @@ async fn try_once(request: &Request, claim: &Claim, prepared: &Prepared) -> Resu
         Some(lock) => lock,
         None => Lock::try_acquire(&claim.dir.vm_lock())?.ok_or_else(|| Error::OrphanedVm { name: request.name.clone() })?,
     };
-    let mut vm = driver.start(&machine, &request.host, vec![lock.into_file().into()]).await?;
-    let exit = stands(&mut vm).await?;
-    Ok((vm, exit))
+    Ok(driver.start(&machine, &request.host, vec![lock.into_file().into()]).await?)
 }
 
 /// `None` once the monitor answers; the exit if the process ended before.

@@ -31,26 +31,27 @@ pub(super) async fn live(
 ) -> Result<(), Error> {
     let events = std::mem::replace(&mut request.events, Box::new(std::io::sink()));
     let emitter = Rc::new(RefCell::new(Emitter { events, port: 0, said_running: false }));
-    let (sender, inbox) = mpsc::unbounded_channel();
+    let (sender, mut inbox) = mpsc::unbounded_channel();
     let _signals = Task(tokio::task::spawn_local(watch_signals(Signals::install()?, sender.clone())));
-    let vm = match launch_unless_interrupted(&request, &claim, &mut prepared, inbox).await {
-        Ok((vm, inbox)) => (vm, inbox),
-        Err(error) => {
-            emitter.borrow_mut().emit(Status::exiting(error.iter().map(Error::with_causes).collect()));
+    let known = Rc::new(RefCell::new(Known::default()));
+    // Served while QEMU is being started as well: whoever looks meanwhile must not take this agent for one that hangs.
+    let answers = Rc::new(RefCell::new(api::Answers {
+        info: api::Info::default(),
+        explain: explainer(&known, claim.dir.serial_log(), &request.name),
+    }));
+    let _api = prepared.listener.take().map(|listener| Task(tokio::task::spawn_local(api::serve(listener, answers.clone()))));
+    // An end that an interrupt brought is no failure.
+    let vm = match launch(&request, &claim, &mut prepared, &mut inbox).await {
+        Ok(Some(vm)) => vm,
+        other => {
+            let failure = other.err();
+            emitter.borrow_mut().emit(Status::exiting(failure.iter().map(Error::with_causes).collect()));
             let _ = crate::home::remove_if_present(&request.socket);
-            return error.map_or(Ok(()), Err);
+            return failure.map_or(Ok(()), Err);
         }
     };
-    let (vm, inbox) = vm;
     emitter.borrow_mut().port = prepared.ssh_port;
-    let known = Rc::new(RefCell::new(Known::default()));
-    let _api = Task(tokio::task::spawn_local(api::serve(
-        prepared.listener,
-        Rc::new(RefCell::new(api::Answers {
-            info: api::Info { ssh_local_port: prepared.ssh_port, ..api::Info::default() },
-            explain: explainer(&known, claim.dir.serial_log(), &request.name),
-        })),
-    )));
+    answers.borrow_mut().info.ssh_local_port = prepared.ssh_port;
     readiness.ready();
     if prepared.config.plain {
         tracing::info!(
@@ -76,21 +77,7 @@ pub(super) async fn live(
     agent.failure.take().map_or(Ok(()), |cause| Err(Error::VmFailed { cause }))
 }
 
-type Inbox = mpsc::UnboundedReceiver<Event>;
-
-/// A signal while QEMU is being started ends everything at once; the error is then `None`.
-async fn launch_unless_interrupted(
-    request: &Request,
-    claim: &Claim,
-    prepared: &mut Prepared,
-    mut inbox: Inbox,
-) -> Result<(Vm, Inbox), Option<Error>> {
-    // A VM whose start is given up is killed when it is dropped by `launch`'s future; see `Vm`.
-    tokio::select! {
-        vm = launch(request, claim, prepared) => Ok((vm.map_err(Some)?, inbox)),
-        _ = inbox.recv() => Err(None),
-    }
-}
+pub(super) type Inbox = mpsc::UnboundedReceiver<Event>;
 
 /// A task that ends with its handle.
 struct Task(JoinHandle<()>);
@@ -213,6 +200,7 @@ impl Agent {
             self.requirements.remote.close_master().await;
         }
         self.booting.clear();
+        self.requirements.remote.forget_master();
     }
 
     /// Until the VM is down, or the user is in a hurry.

@@ -61,7 +61,8 @@ pub(super) struct Prepared {
     /// Whether another port would do as well.
     pub any_port: bool,
     pub requirements: Requirements,
-    pub listener: UnixListener,
+    /// Of the API; taken out when it is served.
+    pub listener: Option<UnixListener>,
     /// Serves until it is dropped.
     pub dns: Option<dns::Handle>,
     options: Vec<String>,
@@ -93,7 +94,7 @@ pub(super) fn prepare(request: &Request, claim: &Claim) -> Result<Prepared, Erro
         probes: config.probes.clone(),
         params: config.param.clone(),
     };
-    let listener = listen(&request.socket)?;
+    let listener = Some(listen(&request.socket)?);
     tracing::info!("hostagent socket created at {}", request.socket.display());
     Ok(Prepared { config, hostname, ssh_port, any_port, requirements, listener, dns, options })
 }

@@ -123,7 +123,7 @@ impl Remote {
     /// Opens the shared connection as a child of ours and waits until it takes sessions. It ends with the child; dropping that kills it.
     pub(super) async fn open_master(&self) -> Result<Child, RemoteError> {
         // A socket that a crash left would make the client refuse to be the master.
-        let _ = std::fs::remove_file(&self.control_path);
+        self.forget_master();
         // Options given first win: in the foreground, so that its end is seen, and noticed when the guest vanishes without a word.
         let mut options = words(&["ControlMaster=yes", "ControlPersist=no", "ServerAliveInterval=30", "ServerAliveCountMax=4"]);
         options.extend(self.options.iter().cloned());
@@ -159,6 +159,10 @@ impl Remote {
             Ok(Err(error)) => tracing::debug!("cannot close the shared ssh connection: {error}"),
             Err(_) => tracing::debug!("the shared ssh connection did not close in time"),
         }
+    }
+
+    /// Removes the control socket: a master that is killed, or whose guest vanished, may leave it.
+    pub(super) fn forget_master(&self) {
         let _ = std::fs::remove_file(&self.control_path);
     }
 }

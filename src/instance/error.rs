@@ -14,7 +14,7 @@ pub enum Error {
     #[error(transparent)]
     Name(#[from] NameError),
     /// Upstream's raw text of a missing instance.
-    #[error("open {}: {}", path.display(), os_text(.source))]
+    #[error("open {}", path.display())]
     NoYaml { path: PathBuf, source: io::Error },
     #[error("instance `{name}` already exists")]
     Exists { name: String },
@@ -81,12 +81,4 @@ pub enum Error {
 
 fn holder(pid: &Option<i32>) -> String {
     pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
-}
-
-/// The system's text without Rust's `(os error N)`, in lower case as Go prints it.
-fn os_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }

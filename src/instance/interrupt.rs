@@ -31,6 +31,8 @@ type Job = Box<dyn FnOnce() + Send>;
 /// Work that an interrupt does before it ends the process.
 pub(super) struct Cleanup {
     job: Arc<Mutex<Option<Job>>>,
+    /// The count of interrupts when this began; `None` where nobody watches.
+    before: Option<u32>,
 }
 
 impl Cleanup {
@@ -38,9 +40,11 @@ impl Cleanup {
     pub(super) fn on_interrupt(job: impl FnOnce() + Send + 'static) -> Cleanup {
         let job: Arc<Mutex<Option<Job>>> = Arc::new(Mutex::new(Some(Box::new(job))));
         let watched = job.clone();
+        let mut before = None;
         if interrupt::install().is_ok()
             && let Ok(mut pipe) = interrupt::wake_pipe()
         {
+            before = Some(interrupt::received());
             std::thread::spawn(move || {
                 let mut byte = [0];
                 while pipe.read_exact(&mut byte).is_ok() {
@@ -52,11 +56,15 @@ impl Cleanup {
                 }
             });
         }
-        Cleanup { job }
+        Cleanup { job, before }
     }
 
-    /// From here an interrupt is only counted.
+    /// From here an interrupt is only counted. One that has come already ends the process: then this does not return. So a child that the
+    /// same Ctrl-C ended is not told as a failure.
     pub(super) fn disarm(&self) {
+        while self.before.is_some_and(|before| interrupt::received() != before) {
+            std::thread::park();
+        }
         if let Ok(mut job) = self.job.lock() {
             job.take();
         }

@@ -79,10 +79,14 @@ pub fn start(context: &Context, name: &str, options: &StartOptions) -> Result<St
     let dir = context.home.instance(name);
     let interrupts = Interrupts::watch()?;
     let mut follower = Follower::from_start(&dir);
-    let agent = spawn_agent(context, name, options, &dir);
+    let agent = spawn_agent(context, name, options, &dir, &interrupts);
     // The agent holds its own lock now, so others can see and stop what we wait for.
     drop(lock);
-    let agent = agent.inspect_err(|_| drop(follower.poll(context)))?;
+    let agent = agent.map_err(|error| {
+        drop(follower.poll(context));
+        // It was told to end, and so it did.
+        if interrupts.count() > 0 { Error::Interrupted { name: name.to_owned() } } else { error }
+    })?;
     let wait = Wait { context, dir: &dir, name, config, options, interrupts };
     wait.until_ready(&mut follower, Some(agent))
 }
@@ -97,12 +101,15 @@ fn problems(instance: &Instance) -> Error {
     Error::Problems { problems: instance.problems.iter().map(ToString::to_string).collect() }
 }
 
-/// It runs already. If it is still booting for somebody else, wait with him.
+/// It runs already. If it is still booting for somebody else, wait with him. An agent that has no socket yet, or does not answer, has not
+/// said that its guest is ready; one of upstream's never says so.
 fn join(context: &Context, instance: &Instance, options: &StartOptions) -> Result<Started, Error> {
     let dir = context.home.instance(&instance.name);
-    let booting = |explanation: &crate::hostagent::boot::Explanation| !explanation.ready;
-    let explanation = api::explanation(&dir.agent_socket(), EXPLAIN_WITHIN).ok().filter(booting);
-    let (Some(_), Some(config)) = (explanation, &instance.config) else { return Ok(Started::AlreadyRunning) };
+    let ready = match api::explanation(&dir.agent_socket(), EXPLAIN_WITHIN) {
+        Ok(explanation) => explanation.ready,
+        Err(_) => instance.foreign,
+    };
+    let (false, Some(config)) = (ready, &instance.config) else { return Ok(Started::AlreadyRunning) };
     tracing::info!("The instance `{}` is already being started; waiting until it is ready", instance.name);
     let interrupts = Interrupts::watch()?;
     let mut follower = Follower::from_start(&dir);
@@ -148,7 +155,13 @@ pub fn foreground_arguments(context: &Context, name: &str, progress: bool) -> Ve
     args
 }
 
-fn spawn_agent(context: &Context, name: &str, options: &StartOptions, dir: &InstanceDir) -> Result<Child, Error> {
+fn spawn_agent(
+    context: &Context,
+    name: &str,
+    options: &StartOptions,
+    dir: &InstanceDir,
+    interrupts: &Interrupts,
+) -> Result<Child, Error> {
     for stale in [dir.agent_events(), dir.agent_log()] {
         home::remove_if_present(&stale)?;
     }
@@ -158,6 +171,7 @@ fn spawn_agent(context: &Context, name: &str, options: &StartOptions, dir: &Inst
         stdout: dir.agent_events(),
         stderr: dir.agent_log(),
         inherit: Vec::new(),
+        interrupts: &|| interrupts.count(),
     };
     Ok(daemon::start(daemon, AGENT_READY_WITHIN)?)
 }

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, run::spawn_error};
@@ -21,6 +23,9 @@ pub const READY_FD_VARIABLE: &str = "LIMA_READY_FD";
 /// How much of a log is shown when a daemon dies.
 const TAIL_BYTES: u64 = 4096;
 const TAIL_LINES: usize = 10;
+
+/// How long an interrupt may take to be passed on to a daemon that is waited for.
+const INTERRUPTS_SEEN_WITHIN: Duration = Duration::from_millis(100);
 
 /// The one line that a daemon writes.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,6 +44,8 @@ pub struct Daemon<'a> {
     pub stderr: PathBuf,
     /// Handed on as descriptors 4, 5, …: locks that the daemon takes over.
     pub inherit: Vec<OwnedFd>,
+    /// How many interrupts have come so far. Each new one is passed on while the daemon is waited for: it has no terminal of its own.
+    pub interrupts: &'a dyn Fn() -> u32,
 }
 
 /// Starts a daemon and waits until it is ready, at most `patience`. The handle lets the caller see its end; dropping it leaves it running.
@@ -58,7 +65,7 @@ pub fn start(daemon: Daemon, patience: Duration) -> Result<Child, Error> {
     let mut child = command.spawn().map_err(failed)?;
     // Our copy of the writing end goes with the command: from here the end of the child ends the pipe.
     drop(command);
-    match wait_for_word(reader, patience) {
+    match wait_for_word(reader, patience, &child, daemon.interrupts) {
         Some(Word::Ready(_)) => Ok(child),
         Some(Word::Error(reason)) => {
             let _ = child.wait();
@@ -77,15 +84,17 @@ pub fn start(daemon: Daemon, patience: Duration) -> Result<Child, Error> {
     }
 }
 
-fn wait_for_word(reader: PipeReader, patience: Duration) -> Option<Word> {
+fn wait_for_word(reader: PipeReader, patience: Duration, child: &Child, interrupts: &dyn Fn() -> u32) -> Option<Word> {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     let deadline = Instant::now() + patience;
+    let mut passed_on = 0;
     loop {
-        let left = deadline.saturating_duration_since(Instant::now()).as_millis();
+        // In slices, because a signal may have been taken by another thread.
+        let left = deadline.saturating_duration_since(Instant::now()).min(INTERRUPTS_SEEN_WITHIN).as_millis();
         let timeout = PollTimeout::try_from(i32::try_from(left).unwrap_or(i32::MAX)).ok()?;
         match poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], timeout) {
-            Ok(0) => return None,
-            Err(nix::errno::Errno::EINTR) => {}
+            Ok(0) if Instant::now() >= deadline => return None,
+            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
             Err(_) => return None,
             // The line is written in one piece, far shorter than a pipe holds.
             Ok(_) => {
@@ -93,6 +102,11 @@ fn wait_for_word(reader: PipeReader, patience: Duration) -> Option<Word> {
                 BufReader::new(reader).read_line(&mut line).ok()?;
                 return serde_json::from_str(&line).ok();
             }
+        }
+        while passed_on < interrupts() {
+            passed_on += 1;
+            // Not waited for yet, so the number is still the child's.
+            let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGINT);
         }
     }
 }
@@ -164,6 +178,7 @@ mod tests {
             stdout: temp.path().join("out"),
             stderr: temp.path().join("err"),
             inherit: Vec::new(),
+            interrupts: &|| 0,
         };
         start(daemon, Duration::from_secs(10))
     }

@@ -5,5 +5,5 @@ name=${0##*/}
 echo $$ >>"$w/pids"
 : >"$w/reached-$name"
 while [ -e "$w/hold-$name" ]; do sleep 0.02; done
-PATH=$(printf %s "$PATH" | sed "s#^$w/bin:##")
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 exec "$name" "$@"

@@ -159,6 +159,12 @@ impl World {
     pub(crate) fn works_again(&self, name: &str) {
         let start = self.limactl(["start", name]).seen().succeeded();
         assert!(start.stderr.ends_with(&format!("READY. Run `limactl shell {name}` to open the shell.\"\n")), "{start:#?}");
+        self.works_again_from_running(name);
+    }
+
+    /// The rest of a life.
+    #[track_caller]
+    pub(crate) fn works_again_from_running(&self, name: &str) {
         assert_eq!(self.status(name), "Running");
         self.limactl(["stop", name]).seen().succeeded().done();
         assert_eq!(self.status(name), "Stopped");

@@ -13,5 +13,5 @@ mod run;
 mod world;
 
 pub(crate) use instances::lines;
-pub(crate) use run::{Run, Seen};
+pub(crate) use run::{Going, Run, Seen};
 pub(crate) use world::{World, until};

@@ -91,8 +91,10 @@ impl Run {
         Seen::new(output, &self.world)
     }
 
-    /// Starts it and does not wait; [`Going::end`] does.
+    /// Starts it, in a process group of its own, and does not wait; [`Going::end`] does.
     pub(crate) fn begin(mut self) -> Going {
+        use std::os::unix::process::CommandExt;
+        self.command.process_group(0);
         let pipes = self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Going { child: pipes.spawn().expect("limactl can be run"), world: self.world }
     }
@@ -112,6 +114,11 @@ impl Going {
 
     pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
         super::processes::signal(self.pid(), signal);
+    }
+
+    /// What Ctrl-C does: SIGINT to the whole group, children included.
+    pub(crate) fn interrupt(&self) {
+        super::processes::signal(-self.pid(), nix::sys::signal::Signal::SIGINT);
     }
 
     pub(crate) fn end(self) -> Seen {
