@@ -70,6 +70,7 @@ rm "$root/tmp/early.cfg"
 
 # --- nothing of the builder stays ----------------------------------------------------------------------------------
 rm -f "$root"/etc/ssh/ssh_host_*_key*
+rm -rf "$root/usr/share/python3/debpython/__pycache__" # differs from build to build; used by package scripts only
 rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap" "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
 rm -rf "$root/etc/apt/auth.conf" "$root/etc/apt/auth.conf.d"
 mkdir "$root/etc/apt/auth.conf.d"

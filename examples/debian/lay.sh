@@ -9,8 +9,9 @@ size=$1
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/lima-image-lay.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/tree"
+# Without device nodes: the kernel fills /dev itself, and a user namespace may not make them.
 tar --extract --directory="$work/tree" --numeric-owner --same-owner --preserve-permissions \
-	--xattrs --xattrs-include='*' --file=-
+	--xattrs --xattrs-include='*' --exclude='./dev/*' --file=-
 
 # Features by name, because the defaults of e2fsprogs change, and GRUB must be able to read the result.
 cat > "$work/mke2fs.conf" <<'END'

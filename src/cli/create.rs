@@ -57,6 +57,10 @@ pub fn run(args: CreateArgs, app: &App) -> Outcome {
 /// Makes instance `name` from a text and the flags.
 pub fn create(context: &Context, name: &str, locator: &Locator, edits: &[Edit], app: &App) -> Outcome {
     warn_of_root(context);
+    let base = context.home.config_dir().join("base.yaml");
+    if base.exists() {
+        tracing::warn!("`{}` has no effect in this version", base.display());
+    }
     let bytes = locator.read(&context.host)?;
     let text =
         edited(bytes, edits).with_context(|| format!("cannot apply the flags to `{}`", locator.text()))?;

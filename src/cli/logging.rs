@@ -167,11 +167,14 @@ impl Logger {
 
 /// Prints a record through the installed logger; nothing happens before one is installed.
 pub fn emit(record: &Record) {
-    tracing::dispatcher::get_default(|dispatch| {
-        if let Some(logger) = dispatch.downcast_ref::<Logger>() {
-            logger.emit(record);
-        }
-    });
+    if let Some(logger) = installed() {
+        logger.emit(record);
+    }
+}
+
+/// The logger that was installed, if one was.
+pub fn installed() -> Option<Logger> {
+    tracing::dispatcher::get_default(|dispatch| dispatch.downcast_ref::<Logger>().copied())
 }
 
 /// Repeats a line of the host agent's log: its time, level and fields are kept. A level that nobody knows is `info`.

@@ -35,6 +35,7 @@ mod show_ssh;
 mod ssh_profile;
 mod start;
 mod stop;
+mod suggest;
 mod tree;
 mod validate;
 mod words;

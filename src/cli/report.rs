@@ -10,7 +10,7 @@
 use std::error::Error as StdError;
 use std::process::ExitCode;
 
-use super::logging::Logger;
+use super::logging::{self, Logger};
 use crate::instance;
 
 /// An error's words and those of its causes, joined by `: `. A cause that the words before it already end with is not repeated.
@@ -71,13 +71,15 @@ pub fn finish(result: Result<(), anyhow::Error>, logger: &Logger) -> ExitCode {
 /// The exit code of a defect.
 pub const DEFECT: u8 = 2;
 
-/// A panic is told in one record, whatever `RUST_BACKTRACE` says. The standard library's text and trace are not printed.
+/// A panic is told in one record, whatever `RUST_BACKTRACE` says. The standard library's text and trace are not printed. `logger` serves until
+/// one is installed.
 pub fn install_panic_hook(logger: Logger) {
     std::panic::set_hook(Box::new(move |panic| {
+        let logger = logging::installed().unwrap_or(logger);
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let words = panic.payload_as_str().unwrap_or("no message");
         logger.fatal(&format!(
-            "limactl stopped because of a defect of its own at {place}: {words}; please report this line"
+            "a defect of limactl itself at {place}: {words}; please report this line"
         ));
     }));
 }

@@ -1,11 +1,13 @@
 //! `limactl restart`: a stop and a start.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::Outcome;
 use super::context::App;
 use super::edits::EditArgs;
-use super::start::{self, DEFAULT_TIMEOUT};
+use super::start;
 use crate::instance::{self, StartOptions, Status};
 
 /// Restart an instance
@@ -45,7 +47,7 @@ pub fn run(args: RestartArgs, app: &App) -> Outcome {
         );
     }
     let options = StartOptions {
-        timeout: DEFAULT_TIMEOUT,
+        timeout: Duration::ZERO,
         foreground: false,
         progress: args.progress,
     };

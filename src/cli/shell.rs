@@ -8,8 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::context::App;
-use super::start::{self, DEFAULT_TIMEOUT};
-use super::{Outcome, shell_env, ssh_profile};
+use super::{Outcome, shell_env, ssh_profile, start};
 use crate::home;
 use crate::instance::{self, Context, Instance, StartOptions, Status};
 use crate::process;
@@ -112,7 +111,7 @@ fn start_or_refuse(context: &Context, found: &Instance, start: bool, app: &App) 
         anyhow::bail!("instance `{name}` is stopped, run `limactl start {name}` to start the instance");
     }
     let options = StartOptions {
-        timeout: DEFAULT_TIMEOUT,
+        timeout: Duration::ZERO,
         foreground: false,
         progress: false,
     };

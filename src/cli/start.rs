@@ -11,9 +11,6 @@ use super::go_text;
 use super::locator::{self, Target};
 use crate::instance::{self, Context, StartOptions, Started};
 
-/// How long a start waits where nothing, or no sensible time, is asked for.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
-
 /// Start an instance of Lima
 ///
 /// NAME is an existing instance, `default` if it is left out. FILE.yaml (a path, file:///PATH, or - for standard input) creates an instance
@@ -92,14 +89,10 @@ fn use_existing(context: &Context, name: &str, source: &SourceArgs) -> Outcome {
     Ok(())
 }
 
-/// A time that is not positive means the default, as it always has.
+/// A time that is not positive means the default, as it always has; to the start that is zero.
 fn timeout(text: &str) -> Result<Duration, String> {
     let (negative, time) = go_text::parse_duration(text)?;
-    Ok(if negative || time.is_zero() {
-        DEFAULT_TIMEOUT
-    } else {
-        time
-    })
+    Ok(if negative { Duration::ZERO } else { time })
 }
 
 #[cfg(test)]
@@ -109,8 +102,8 @@ mod tests {
     #[test]
     fn a_time_that_is_not_positive_means_the_default() {
         assert_eq!(timeout("4s"), Ok(Duration::from_secs(4)));
-        assert_eq!(timeout("0"), Ok(DEFAULT_TIMEOUT));
-        assert_eq!(timeout("-1s"), Ok(DEFAULT_TIMEOUT));
+        assert_eq!(timeout("0"), Ok(Duration::ZERO));
+        assert_eq!(timeout("-1s"), Ok(Duration::ZERO));
         assert!(timeout("soon").is_err());
     }
 }
