@@ -98,7 +98,7 @@ fn both_killed_is_stopped_whatever_files_are_left() {
     let world = World::new();
     world.start("x");
     let pids = [world.agent_pid("x"), world.vm_pid("x")];
-    pids.map(|pid| signal(pid, SIGKILL));
+    pids.iter().for_each(|pid| signal(*pid, SIGKILL));
     until("both are gone", || !pids.iter().any(|pid| lives(*pid)));
     assert!(world.files("x").contains(&"ha.sock".to_owned()), "a crash leaves files");
     assert_eq!(world.status("x"), "Stopped");
@@ -110,7 +110,7 @@ fn both_killed_is_deleted() {
     let world = World::new();
     world.start("x");
     let pids = [world.agent_pid("x"), world.vm_pid("x")];
-    pids.map(|pid| signal(pid, SIGKILL));
+    pids.iter().for_each(|pid| signal(*pid, SIGKILL));
     until("both are gone", || !pids.iter().any(|pid| lives(*pid)));
     world.limactl(["delete", "x"]).seen().succeeded().done();
     assert!(!world.lima_home().join("x").exists());
@@ -283,7 +283,7 @@ fn numbers_that_belong_to_others_now_are_neither_believed_nor_signalled() {
     let stranger = Stranger::called(&["stranger"]);
     let leave = |file: &str| std::fs::write(world.instance_file("x", file), format!("{}\n", stranger.pid())).unwrap();
     let again = || {
-        ["ha.pid", "qemu.pid"].map(leave);
+        ["ha.pid", "qemu.pid"].into_iter().for_each(leave);
         std::fs::write(world.instance_file("x", "ha.sock"), "").unwrap();
         // Of an agent in another boot of this machine.
         let holder = format!("{{\"identity\":{{\"pid\":{},\"start_time\":1,\"boot_id\":\"b\"}}}}\n", stranger.pid());

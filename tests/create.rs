@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{World, until};
+use crate::support::{World, say, until};
 
 const NO_TERMINAL: &str = "Terminal is not available, proceeding without opening an editor";
 
@@ -134,7 +134,7 @@ fn in_mount_namespace(world: &World, script: &str) -> Option<std::process::Outpu
     let words: &[&str] = if nix::unistd::geteuid().is_root() { &["-m"] } else { &["-r", "-m"] };
     let possible = world.command("unshare").args(words).args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
     if !possible.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: mount namespaces are not available to this user (`unshare {}` fails)", words.join(" "));
+        say(&format!("skipped: a full disk, because `unshare {}` does not give this user mounts of its own", words.join(" ")));
         return None;
     }
     Some(world.command("unshare").args(words).args(["sh", "-c", script]).output().unwrap())

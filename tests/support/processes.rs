@@ -13,18 +13,6 @@ pub(crate) struct Process {
     pub(crate) words: Vec<String>,
 }
 
-impl Process {
-    /// Whether it is the host agent of some instance.
-    pub(crate) fn is_agent(&self) -> bool {
-        self.words.iter().any(|word| word == "hostagent")
-    }
-
-    /// Whether it is QEMU, or stands in for it: it was told where to write its pid.
-    pub(crate) fn is_vm(&self) -> bool {
-        self.words.iter().any(|word| word == "-pidfile")
-    }
-}
-
 /// All that live in `world`, in the order of their numbers. A zombie does not live.
 pub(crate) fn of(world: &Path) -> Vec<Process> {
     let mark = format!("{VARIABLE}={}", world.display());

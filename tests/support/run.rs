@@ -38,6 +38,11 @@ impl Run {
         self
     }
 
+    /// The accelerator that limactl itself chooses; a World has the slow one otherwise.
+    pub(crate) fn own_accelerator(self) -> Run {
+        self.without("LIMA_QEMU_ACCEL")
+    }
+
     pub(crate) fn stdout(mut self, text: &str) -> Run {
         self.stdout = text.to_owned();
         self
