@@ -220,6 +220,7 @@ impl Agent {
     fn exited(&self, exit: Result<Exit, DriverError>) -> Event {
         let failure = match exit {
             Ok(exit) if exit.is_clean() => {
+                tracing::info!("QEMU has exited");
                 let early = self.state == State::Booting;
                 early.then(|| "the guest powered off before it was ready".to_owned())
             }

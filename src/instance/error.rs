@@ -82,3 +82,14 @@ pub enum Error {
 fn holder(pid: &Option<i32>) -> String {
     pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
 }
+
+impl Error {
+    /// What to do next, where the message does not say it itself.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Image(error) => error.hint(),
+            Error::Delete { source, .. } => source.hint(),
+            _ => None,
+        }
+    }
+}
