@@ -193,11 +193,11 @@ fn a_missing_program_is_named_with_its_package() {
     let world = World::new();
     let file = world.file_of("x", "");
     let without = |program: &str| world.path_without(program);
-    let seen = world.limactl(["create", &file]).env("PATH", &without("qemu-img")).seen().ended_with(1);
-    seen.says("exec: \\\"qemu-img\\\": executable file not found in $PATH").says(install_hint("qemu-utils")).done();
-    assert!(!world.lima_home().join("x").exists());
     let seen = world.limactl(["create", &file]).env("PATH", &without("ssh-keygen")).seen().ended_with(1);
     seen.says("exec: \\\"ssh-keygen\\\": executable file not found in $PATH").says("openssh-client").done();
+    assert!(!world.lima_home().join("x").exists());
+    let seen = world.limactl(["create", &file]).env("PATH", &without("qemu-img")).seen().ended_with(1);
+    seen.says("exec: \\\"qemu-img\\\": executable file not found in $PATH").says(install_hint("qemu-utils")).done();
     assert!(!world.lima_home().join("x").exists());
     world.limactl(["create", &file]).seen().succeeded().done();
     let qemu = format!("qemu-system-{}", std::env::consts::ARCH);

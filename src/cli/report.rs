@@ -13,7 +13,6 @@ use super::logging::{self, Logger};
 use crate::instance;
 use crate::process::words::chain;
 
-
 /// Everything that went wrong with several instances, as one error; none if nothing did.
 pub fn all(failures: Vec<String>) -> Result<(), anyhow::Error> {
     if failures.is_empty() {
@@ -29,8 +28,8 @@ pub fn finish(result: Result<(), anyhow::Error>, logger: &Logger) -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let mut text = chain(error.as_ref());
-    let hint = error.downcast_ref::<instance::Error>().and_then(instance::Error::hint);
-    if let Some(hint) = hint {
+    let known = error.chain().find_map(|cause| cause.downcast_ref::<instance::Error>());
+    if let Some(hint) = known.and_then(instance::Error::hint) {
         text.push_str(&format!(" (hint: {hint})"));
     }
     logger.fatal(&text);

@@ -38,14 +38,14 @@ mod tests {
 
     #[test]
     fn paths_and_file_urls_are_local() {
-        let dir = Path::new("/work");
+        let dir = Path::new("/cwd");
         let host = HostFacts {
             home: Some("/home/u".into()),
             ..host(dir)
         };
         let of = |location: &str| path(location, &host).map_err(|error| error.to_string());
         assert_eq!(of("/a/b"), Ok("/a/b".into()));
-        assert_eq!(of("a/b"), Ok("/work/a/b".into()));
+        assert_eq!(of("a/b"), Ok("/cwd/a/b".into()));
         assert_eq!(of("~/i.qcow2"), Ok("/home/u/i.qcow2".into()));
         assert_eq!(of("file:///a%20b/~"), Ok("/a%20b/~".into()));
         assert_eq!(of("file://a"), Err("`file://` needs an absolute path".into()));

@@ -35,10 +35,12 @@ impl Follower {
 
     /// What is new: log lines go to the user, events to the caller. A line that is no event (a stray word of another program) is passed over.
     pub(super) fn poll(&mut self, context: &Context) -> Vec<Event> {
+        // Events first: the agent logs a step before it tells of it, so the user reads them in that order.
+        let events = self.events.lines();
         for line in self.log.lines().iter().filter_map(|line| LogLine::parse(line)) {
             (context.relay)(&line);
         }
-        self.events.lines().iter().filter_map(|line| event::parse(line).ok()).collect()
+        events.iter().filter_map(|line| event::parse(line).ok()).collect()
     }
 }
 
