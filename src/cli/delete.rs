@@ -6,6 +6,7 @@ use super::Outcome;
 use super::context::App;
 use super::report;
 use crate::instance::{self, Deleted, Error};
+use crate::process::words;
 
 /// Delete an instance of Lima
 #[derive(Debug, Args)]
@@ -29,7 +30,7 @@ pub fn run(args: DeleteArgs, app: &App) -> Outcome {
             }
             Ok(Deleted::Absent) => tracing::warn!("Ignoring non-existent instance `{name}`"),
             Err(error) => {
-                failures.push(report::chain(&error));
+                failures.push(words::chain(&error));
                 // Such a directory is left alone; any other failure ends the command.
                 if !matches!(error, Error::Unreadable { .. }) {
                     break;

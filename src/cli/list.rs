@@ -3,8 +3,9 @@
 use clap::Args;
 
 use super::context::App;
-use super::{Outcome, list_json, list_table, print, report};
+use super::{Outcome, list_json, list_table, print};
 use crate::instance::{self, Context, Instance, Problem};
+use crate::process::words;
 
 /// List instances of Lima
 #[derive(Debug, Args)]
@@ -85,7 +86,7 @@ fn warn_of_strange_directory(context: &Context, names: &[String]) {
             "The directory `{}` does not look like a valid Lima directory: stat {}: {}",
             context.home.root().display(),
             file.display(),
-            report::system_words(&error)
+            words::system_words(&error)
         );
     }
 }
@@ -124,7 +125,7 @@ fn inspect(context: &Context, name: &str) -> Option<Instance> {
         _ => match instance::inspect(context, name) {
             Ok(instance) => return Some(instance),
             Err(error) => {
-                let text = report::chain(&error);
+                let text = words::chain(&error);
                 return Some(instance::broken_row(context, name, Problem::Text(text)));
             }
         },
@@ -136,7 +137,7 @@ fn inspect(context: &Context, name: &str) -> Option<Instance> {
     let problem = Problem::Open {
         path: dir.lima_yaml(),
         errno: absent.raw_os_error().unwrap_or_default(),
-        text: report::system_words(&absent),
+        text: words::system_words(&absent),
     };
     Some(instance::broken_row(context, name, problem))
 }

@@ -230,7 +230,7 @@ impl Visit for Collector<'_> {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.set(field.name(), super::report::chain(value));
+        self.set(field.name(), crate::process::words::chain(value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

@@ -50,6 +50,7 @@ pub fn run(args: RestartArgs, app: &App) -> Outcome {
         timeout: Duration::ZERO,
         foreground: false,
         progress: args.progress,
+        announce: true,
     };
     start::start(&context, name, &options)
 }

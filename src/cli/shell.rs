@@ -114,6 +114,7 @@ fn start_or_refuse(context: &Context, found: &Instance, start: bool, app: &App) 
         timeout: Duration::ZERO,
         foreground: false,
         progress: false,
+        announce: false,
     };
     start::start(context, name, &options)
 }

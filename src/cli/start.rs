@@ -55,6 +55,7 @@ pub fn run(args: StartArgs, app: &App) -> Outcome {
         timeout: args.timeout,
         foreground: args.foreground,
         progress: args.progress,
+        announce: true,
     };
     start(&context, &name, &options)
 }

@@ -6,6 +6,7 @@ use super::Outcome;
 use super::context::App;
 use super::report;
 use crate::instance;
+use crate::process::words;
 
 /// Stop an instance
 ///
@@ -35,7 +36,7 @@ pub fn run(args: StopArgs, app: &App) -> Outcome {
             instance::stop(&context, name)
         };
         if let Err(error) = stopped {
-            failures.push(report::chain(&error));
+            failures.push(words::chain(&error));
         }
     }
     // One instance that cannot be stopped does not keep the others running.

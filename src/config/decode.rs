@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::distance::distance;
 use super::node::{Fault, FaultKind, Kind, Node};
 use super::scalar::{self, ScalarKind};
 use super::source::Mark;
@@ -332,25 +333,6 @@ fn nearest(key: &str, known: &'static [&'static str]) -> Option<&'static str> {
         .filter(|(far, _)| *far <= allowed)
         .min()
         .map(|(_, name)| name)
-}
-
-/// Letters to change, add or remove (Levenshtein). Keys are short; very long ones are never near.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    if left.len() > right.len() * 4 + 8 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in right.iter().enumerate() {
-            let change = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 pub mod activity;
 pub mod decode;
 pub mod defaults;
+pub mod distance;
 pub mod edits;
 mod fill_devices;
 pub mod host;

@@ -1,12 +1,12 @@
 //! Why the host agent could not do its work.
 
-use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::{dns, driver, home, image, process, seed, ssh};
+use crate::process::{self, words};
+use crate::{dns, driver, home, image, seed, ssh};
 
 #[derive(Debug, Error)]
 pub enum Error {
@@ -48,26 +48,17 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the user can do about it, if more is known than the message says.
-    fn hint(&self) -> Option<String> {
-        match self {
+    /// The message, its causes and what to do next, in one line: what the starter shows.
+    pub fn with_causes(&self) -> String {
+        let text = words::chain(self);
+        let hint = match self {
             Error::Driver(error) => error.hint(),
             Error::Image(error) => error.hint(),
             _ => None,
+        };
+        match hint {
+            Some(hint) => format!("{text} (hint: {hint})"),
+            None => text,
         }
-    }
-
-    /// The message, its causes and the next step in one line: what the starter shows.
-    pub fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = self.source();
-        while let Some(cause) = source {
-            text.push_str(&format!(": {cause}"));
-            source = cause.source();
-        }
-        if let Some(hint) = self.hint() {
-            text.push_str(&format!(" (hint: {hint})"));
-        }
-        text
     }
 }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::live::Inbox;
+use tokio::sync::mpsc;
+
 use super::machine::machine;
 use super::prepare::{Claim, Prepared};
+use super::state::Event;
 use super::{Error, Request};
 use crate::driver::{Driver, Exit, KnownCause, Vm};
 use crate::home::lock::Lock;
@@ -22,7 +24,7 @@ pub(super) async fn launch(
     request: &Request,
     claim: &Claim,
     prepared: &mut Prepared,
-    inbox: &mut Inbox,
+    inbox: &mut mpsc::UnboundedReceiver<Event>,
 ) -> Result<Option<Vm>, Error> {
     let mut attempt = 1;
     loop {

@@ -1,10 +1,8 @@
 //! The loop: from the moment at which the VM stands to its end.
 
 use std::cell::RefCell;
-use std::io::Write;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::SystemTime;
 
 use tokio::process::Child;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,7 +10,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::boot::{Explanation, Obstacle, explain};
-use super::event::{self, Event as Line, Status};
+use super::emitter::Emitter;
+use super::event::Status;
 use super::launch::{cause, launch};
 use super::prepare::{Claim, Prepared};
 use super::requirements::Requirements;
@@ -20,7 +19,7 @@ use super::state::{Action, Event, State, step};
 use super::{Error, Request, api, progress, serial};
 use crate::driver::{Budget, DriverError, Exit, Vm};
 use crate::guest::console::Console;
-use crate::process::{clock, daemon::Readiness};
+use crate::process::daemon::Readiness;
 
 /// Runs the VM until it has ended. `Err` is an end that nobody wanted, or a failure to start.
 pub(super) async fn live(
@@ -30,7 +29,7 @@ pub(super) async fn live(
     readiness: &mut Readiness,
 ) -> Result<(), Error> {
     let events = std::mem::replace(&mut request.events, Box::new(std::io::sink()));
-    let emitter = Rc::new(RefCell::new(Emitter { events, port: 0, said_running: false }));
+    let emitter = Rc::new(RefCell::new(Emitter::new(events)));
     let (sender, mut inbox) = mpsc::unbounded_channel();
     let _signals = Task(tokio::task::spawn_local(watch_signals(Signals::install()?, sender.clone())));
     let known = Rc::new(RefCell::new(Known::default()));
@@ -77,7 +76,6 @@ pub(super) async fn live(
     agent.failure.take().map_or(Ok(()), |cause| Err(Error::VmFailed { cause }))
 }
 
-pub(super) type Inbox = mpsc::UnboundedReceiver<Event>;
 
 /// A task that ends with its handle.
 struct Task(JoinHandle<()>);
@@ -108,7 +106,7 @@ struct Agent {
     vm: Vm,
     emitter: Rc<RefCell<Emitter>>,
     sender: mpsc::UnboundedSender<Event>,
-    inbox: Inbox,
+    inbox: mpsc::UnboundedReceiver<Event>,
     requirements: Rc<Requirements>,
     known: Rc<RefCell<Known>>,
     serial_log: PathBuf,
@@ -241,28 +239,6 @@ async fn keep(master: Option<Child>) {
     let Some(mut master) = master else { return std::future::pending().await };
     if let Ok(status) = master.wait().await {
         tracing::debug!("the shared ssh connection ended: {status}; the next ssh opens another one");
-    }
-}
-
-/// Writes events.
-pub(super) struct Emitter {
-    events: Box<dyn Write>,
-    pub(super) port: u16,
-    /// Whether the guest was ready once.
-    said_running: bool,
-}
-
-impl Emitter {
-    pub(super) fn emit(&mut self, status: Status) {
-        let line = event::print(&Line { time: clock::rfc3339_nanos(SystemTime::now()), status });
-        // A full disk must not end the VM.
-        if let Err(error) = writeln!(self.events, "{line}").and_then(|()| self.events.flush()) {
-            tracing::warn!("cannot write an event: {error}");
-        }
-    }
-
-    fn emit_booting(&mut self) {
-        self.emit(Status::booting(self.port));
     }
 }
 

@@ -18,6 +18,7 @@
 pub mod api;
 pub mod boot;
 pub mod event;
+mod emitter;
 mod error;
 mod launch;
 mod live;

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::emitter::Emitter;
 use super::event::{CloudInitProgress, Status};
-use super::live::Emitter;
 use super::remote::{Remote, Sharing};
 use crate::guest::script;
 

@@ -79,16 +79,17 @@ pub enum Error {
     Signals(#[source] io::Error),
 }
 
+fn holder(pid: &Option<i32>) -> String {
+    pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+}
+
 impl Error {
-    /// What the user can do about it, if more is known than the message says. The agent's errors carry theirs already.
+    /// What to do next, where the message does not say it itself.
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Image(error) => error.hint(),
+            Error::Delete { source, .. } => source.hint(),
             _ => None,
         }
     }
-}
-
-fn holder(pid: &Option<i32>) -> String {
-    pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
 }

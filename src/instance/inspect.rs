@@ -10,6 +10,7 @@ use crate::config::{Bytes, Config, name};
 use crate::home::{self, InstanceDir, LoadError, lock};
 use crate::hostagent::api;
 use crate::process::identity::{self, Identity};
+use crate::process::words;
 
 /// How long an agent may take to answer.
 const AGENT_PATIENCE: Duration = Duration::from_secs(3);
@@ -34,7 +35,7 @@ pub fn inspect(context: &Context, name: &str) -> Result<Instance, Error> {
         Err(LoadError::File(home::Error::Read { path: unread, source })) if unread == path => {
             return Err(Error::NoYaml { path, source });
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(words::chain(&error)),
     };
     let mut instance = blank(context, name, &dir);
     instance.protected = dir.protected().symlink_metadata().is_ok();

@@ -40,6 +40,8 @@ pub struct StartOptions {
     pub foreground: bool,
     /// Relay what cloud-init prints, and wait for its end.
     pub progress: bool,
+    /// Say READY: not for a command that goes on by itself.
+    pub announce: bool,
 }
 
 /// How a start ended well.
@@ -286,7 +288,9 @@ impl Wait<'_> {
             (false, "default") => "lima".to_owned(),
             (false, name) => format!("limactl shell {name}"),
         };
-        tracing::info!("READY. Run `{command}` to open the shell.");
+        if self.options.announce {
+            tracing::info!("READY. Run `{command}` to open the shell.");
+        }
         // Looked at again: the record now has the port of this run.
         let message = inspect(self.context, self.name).map(|instance| instance.message).unwrap_or_default();
         Ok(Started::Ready { message })

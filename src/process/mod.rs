@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod identity;
 mod run;
 pub mod session;
+pub mod words;
 
 use std::io;
 use std::path::PathBuf;
