@@ -224,7 +224,7 @@ fn a_creation_that_is_killed_leaves_nothing_that_is_in_the_way() {
     world.release("qemu-img");
     until("its children are gone", || world.processes().is_empty());
     // What is left is an instance whose disk is not a disk yet; starting it makes one.
-    if world.status("x") == "Stopped" {
-        world.works_again("x");
-    }
+    assert_eq!(world.status("x"), "Stopped");
+    assert!(!world.instance_file("x", "disk").exists());
+    world.works_again("x");
 }

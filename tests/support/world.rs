@@ -89,8 +89,12 @@ impl World {
     }
 
     pub(crate) fn limactl<Word: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = Word>) -> Run {
-        let mut command = self.command(env!("CARGO_BIN_EXE_limactl"));
-        command.args(words);
+        // Whoever runs the tests in the background of a shell hands down an ignored SIGINT.
+        let mut command = self.command("env");
+        command
+            .arg("--default-signal=INT")
+            .arg(env!("CARGO_BIN_EXE_limactl"))
+            .args(words);
         Run::new(command, &self.root)
     }
 
