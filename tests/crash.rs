@@ -28,7 +28,10 @@ fn an_instance_whose_agent_was_killed_is_broken_and_says_why() {
     assert!(seen.stdout.contains("\nx       Broken    "), "{seen:#?}");
     seen.says("level=warning msg=\"instance `x` has errors\" errors=\"[qemu driver is running but host agent is not]\"").done();
     let json = world.json("x");
-    assert_eq!((json["hostAgentPID"].as_i64(), json["driverPID"].as_i64()), (None, Some(world.vm_pid("x").into())));
+    assert_eq!(
+        (json["hostAgentPID"].as_i64(), json["driverPID"].as_i64()),
+        (None, Some(world.vm_pid("x").into()))
+    );
 }
 
 #[test]
@@ -36,7 +39,9 @@ fn an_instance_whose_agent_was_killed_starts_again() {
     let world = without_agent();
     let vm = world.vm_pid("x");
     let seen = world.limactl(["start", "x"]).seen().succeeded();
-    seen.says("The host agent of the instance `x` has died; its virtual machine is stopped first").says("READY.").done();
+    seen.says("The host agent of the instance `x` has died; its virtual machine is stopped first")
+        .says("READY.")
+        .done();
     assert!(!lives(vm));
     assert_eq!(world.status("x"), "Running");
     world.limactl(["stop", "x"]).seen().succeeded().done();
@@ -46,8 +51,17 @@ fn an_instance_whose_agent_was_killed_starts_again() {
 #[test]
 fn an_instance_whose_agent_was_killed_is_stopped_in_order() {
     let world = without_agent();
-    world.limactl(["stop", "x"]).seen().succeeded().says("The instance x has shut down").done();
-    assert!(std::fs::read_to_string(world.path("qmp.log")).unwrap().contains("system_powerdown"));
+    world
+        .limactl(["stop", "x"])
+        .seen()
+        .succeeded()
+        .says("The instance x has shut down")
+        .done();
+    assert!(
+        std::fs::read_to_string(world.path("qmp.log"))
+            .unwrap()
+            .contains("system_powerdown")
+    );
     world.nothing_runs();
     world.works_again("x");
 }
@@ -55,7 +69,12 @@ fn an_instance_whose_agent_was_killed_is_stopped_in_order() {
 #[test]
 fn an_instance_whose_agent_was_killed_is_deleted() {
     let world = without_agent();
-    world.limactl(["delete", "x"]).seen().succeeded().says("Deleted `x`").done();
+    world
+        .limactl(["delete", "x"])
+        .seen()
+        .succeeded()
+        .says("Deleted `x`")
+        .done();
     world.nothing_runs();
     assert!(!world.lima_home().join("x").exists());
 }
@@ -77,7 +96,11 @@ fn an_instance_whose_qemu_was_killed_is_stopped() {
     signal(world.vm_pid("x"), SIGKILL);
     world.nothing_runs();
     assert_eq!(world.status("x"), "Stopped");
-    let left: Vec<String> = world.files("x").into_iter().filter(|name| name.ends_with(".sock") || name.ends_with(".pid")).collect();
+    let left: Vec<String> = world
+        .files("x")
+        .into_iter()
+        .filter(|name| name.ends_with(".sock") || name.ends_with(".pid"))
+        .collect();
     assert_eq!(left, Vec::<String>::new());
     world.works_again("x");
 }
@@ -98,9 +121,12 @@ fn both_killed_is_stopped_whatever_files_are_left() {
     let world = World::new();
     world.start("x");
     let pids = [world.agent_pid("x"), world.vm_pid("x")];
-    pids.map(|pid| signal(pid, SIGKILL));
+    pids.iter().for_each(|pid| signal(*pid, SIGKILL));
     until("both are gone", || !pids.iter().any(|pid| lives(*pid)));
-    assert!(world.files("x").contains(&"ha.sock".to_owned()), "a crash leaves files");
+    assert!(
+        world.files("x").contains(&"ha.sock".to_owned()),
+        "a crash leaves files"
+    );
     assert_eq!(world.status("x"), "Stopped");
     world.works_again("x");
 }
@@ -110,7 +136,7 @@ fn both_killed_is_deleted() {
     let world = World::new();
     world.start("x");
     let pids = [world.agent_pid("x"), world.vm_pid("x")];
-    pids.map(|pid| signal(pid, SIGKILL));
+    pids.iter().for_each(|pid| signal(*pid, SIGKILL));
     until("both are gone", || !pids.iter().any(|pid| lives(*pid)));
     world.limactl(["delete", "x"]).seen().succeeded().done();
     assert!(!world.lima_home().join("x").exists());
@@ -124,7 +150,11 @@ fn an_agent_killed_while_the_guest_boots_leaves_nothing_in_the_way() {
     let start = world.limactl(["start", "x"]).begin();
     world.wait_for("session");
     signal(world.agent_pid("x"), SIGKILL);
-    start.end().ended_with(1).says("level=fatal msg=\"host agent process has exited (hint: see `<LH>/x/ha.stderr.log`)\"").done();
+    start
+        .end()
+        .ended_with(1)
+        .says("level=fatal msg=\"host agent process has exited (hint: see `<LH>/x/ha.stderr.log`)\"")
+        .done();
     assert_eq!(world.status("x"), "Broken");
     world.tell_guest("hold-ready", None);
     world.works_again("x");
@@ -153,7 +183,9 @@ fn an_agent_that_hangs_gives_way_to_a_new_start() {
     let agent = world.agent_pid("x");
     signal(agent, SIGSTOP);
     let seen = world.limactl(["start", "x"]).seen().succeeded();
-    seen.says("The host agent of the instance `x` does not work any more; it is ended first").says("READY.").done();
+    seen.says("The host agent of the instance `x` does not work any more; it is ended first")
+        .says("READY.")
+        .done();
     assert!(!lives(agent));
     world.works_again_from_running("x");
 }
@@ -199,7 +231,10 @@ fn a_start_killed_while_the_agent_prepares_is_picked_up_by_the_next_one() {
         let world = start_killed_at(stage);
         release(&world, stage);
         let seen = world.limactl(["start", "x"]).seen().succeeded();
-        assert!(seen.stderr.contains("READY.") || seen.stderr.contains("is already running"), "{seen:#?}");
+        assert!(
+            seen.stderr.contains("READY.") || seen.stderr.contains("is already running"),
+            "{seen:#?}"
+        );
         assert_eq!(world.status("x"), "Running");
         assert_eq!(world.qemu_calls().len(), 1, "killed at {stage}");
         world.works_again_from_running("x");
@@ -220,7 +255,12 @@ fn a_start_killed_while_the_guest_boots_leaves_a_vm_that_can_be_seen_and_stopped
 #[test]
 fn a_start_killed_while_the_guest_boots_can_be_deleted_by_force() {
     let world = start_killed_at("session");
-    world.limactl(["delete", "-f", "x"]).seen().succeeded().says("Deleted `x`").done();
+    world
+        .limactl(["delete", "-f", "x"])
+        .seen()
+        .succeeded()
+        .says("Deleted `x`")
+        .done();
     world.nothing_runs();
 }
 
@@ -260,7 +300,10 @@ struct Stranger(Child);
 impl Stranger {
     fn called(words: &[&str]) -> Stranger {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", "while :; do sleep 0.1; done"]).args(words).process_group(0);
+        command
+            .args(["-c", "while :; do sleep 0.1; done"])
+            .args(words)
+            .process_group(0);
         Stranger(command.spawn().unwrap())
     }
 
@@ -281,12 +324,16 @@ fn numbers_that_belong_to_others_now_are_neither_believed_nor_signalled() {
     let world = World::new();
     world.create("x");
     let stranger = Stranger::called(&["stranger"]);
-    let leave = |file: &str| std::fs::write(world.instance_file("x", file), format!("{}\n", stranger.pid())).unwrap();
+    let leave =
+        |file: &str| std::fs::write(world.instance_file("x", file), format!("{}\n", stranger.pid())).unwrap();
     let again = || {
-        ["ha.pid", "qemu.pid"].map(leave);
+        ["ha.pid", "qemu.pid"].into_iter().for_each(leave);
         std::fs::write(world.instance_file("x", "ha.sock"), "").unwrap();
         // Of an agent in another boot of this machine.
-        let holder = format!("{{\"identity\":{{\"pid\":{},\"start_time\":1,\"boot_id\":\"b\"}}}}\n", stranger.pid());
+        let holder = format!(
+            "{{\"identity\":{{\"pid\":{},\"start_time\":1,\"boot_id\":\"b\"}}}}\n",
+            stranger.pid()
+        );
         std::fs::write(world.instance_file("x", "ha.lock"), holder).unwrap();
     };
     again();
@@ -308,16 +355,38 @@ fn numbers_that_belong_to_others_now_are_neither_believed_nor_signalled() {
 fn what_another_limactl_runs_is_listed_and_left_alone() {
     let world = World::new();
     world.create("x");
-    let (ha, qemu) = (world.instance_file("x", "ha.pid"), world.instance_file("x", "qemu.pid"));
-    let agent = Stranger::called(&["limactl", "hostagent", "--pidfile", &ha.display().to_string(), "x"]);
+    let (ha, qemu) = (
+        world.instance_file("x", "ha.pid"),
+        world.instance_file("x", "qemu.pid"),
+    );
+    let agent = Stranger::called(&[
+        "limactl",
+        "hostagent",
+        "--pidfile",
+        &ha.display().to_string(),
+        "x",
+    ]);
     let vm = Stranger::called(&["qemu", "-pidfile", &qemu.display().to_string()]);
     std::fs::write(&ha, agent.pid().to_string()).unwrap();
     std::fs::write(&qemu, vm.pid().to_string()).unwrap();
     assert_eq!(world.status("x"), "Running");
     let json = world.json("x");
-    assert_eq!((json["hostAgentPID"].as_i64(), json["driverPID"].as_i64()), (Some(agent.pid().into()), Some(vm.pid().into())));
-    world.limactl(["start", "x"]).seen().succeeded().says("is already running").done();
-    world.limactl(["delete", "x"]).seen().ended_with(1).says("expected status `Stopped`, got `Running`").done();
+    assert_eq!(
+        (json["hostAgentPID"].as_i64(), json["driverPID"].as_i64()),
+        (Some(agent.pid().into()), Some(vm.pid().into()))
+    );
+    world
+        .limactl(["start", "x"])
+        .seen()
+        .succeeded()
+        .says("is already running")
+        .done();
+    world
+        .limactl(["delete", "x"])
+        .seen()
+        .ended_with(1)
+        .says("expected status `Stopped`, got `Running`")
+        .done();
     assert!(lives(agent.pid()) && lives(vm.pid()) && ha.exists());
 }
 
@@ -330,6 +399,10 @@ fn the_shared_connection_may_die() {
             signal(process.pid, SIGKILL);
         }
     }
-    world.limactl(["shell", "x", "echo", "there"]).stdout("there\n").run().done();
+    world
+        .limactl(["shell", "x", "echo", "there"])
+        .stdout("there\n")
+        .run()
+        .done();
     world.works_again_from_running("x");
 }

@@ -16,7 +16,10 @@ fn read(name: &str) -> String {
 
 /// The first words of a table's rows, in backquotes.
 fn first_cells(page: &str) -> BTreeSet<String> {
-    page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name.to_owned()).collect()
+    page.lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(name, _)| name.to_owned())
+        .collect()
 }
 
 #[test]
@@ -27,7 +30,9 @@ fn every_direct_dependency_is_argued_and_no_other() {
     for line in manifest.lines() {
         if line.starts_with('[') {
             section = line;
-        } else if (section.starts_with("[dependencies") || section.starts_with("[dev-dependencies") || section.starts_with("[target"))
+        } else if (section.starts_with("[dependencies")
+            || section.starts_with("[dev-dependencies")
+            || section.starts_with("[target"))
             && let Some((name, _)) = line.split_once(" = ")
         {
             dependencies.insert(name.to_owned());
@@ -45,8 +50,11 @@ fn the_map_has_every_room_and_no_other() {
         }
     }
     let page = read("docs/architecture.md");
-    let named: BTreeSet<String> =
-        page.split('`').filter(|word| word.starts_with("src/") && !word.ends_with(".rs")).map(str::to_owned).collect();
+    let named: BTreeSet<String> = page
+        .split('`')
+        .filter(|word| word.starts_with("src/") && !word.ends_with(".rs"))
+        .map(str::to_owned)
+        .collect();
     assert_eq!(named, rooms);
 }
 
@@ -78,14 +86,30 @@ fn commands_in_code_blocks_of_the_pages_exist() {
     let mut looked_at = 0;
     for page in pages.into_iter().filter(|page| root().join(page).exists()) {
         for words in commands(&code_blocks(&read(page))) {
-            let Some(command) = words.first().filter(|word| is_command_name(word)) else { continue };
+            let Some(command) = words.first().filter(|word| is_command_name(word)) else {
+                continue;
+            };
             let seen = world.limactl([command.as_str(), "--help"]).seen();
-            assert_eq!(seen.status, 0, "{page}: `limactl {}`: {}", words.join(" "), seen.stderr);
-            for flag in words.iter().filter_map(|word| word.strip_prefix("--")).filter(|flag| !flag.is_empty()) {
+            assert_eq!(
+                seen.status,
+                0,
+                "{page}: `limactl {}`: {}",
+                words.join(" "),
+                seen.stderr
+            );
+            for flag in words
+                .iter()
+                .filter_map(|word| word.strip_prefix("--"))
+                .filter(|flag| !flag.is_empty())
+            {
                 let flag = flag.split('=').next().unwrap_or_default();
                 let known = seen.stdout.contains(&format!("--{flag}"));
                 // Behind the name of an instance, the words of `shell` are another program's.
-                assert!(known || command == "shell", "{page}: `limactl {}` has no --{flag}", words.join(" "));
+                assert!(
+                    known || command == "shell",
+                    "{page}: `limactl {}` has no --{flag}",
+                    words.join(" ")
+                );
             }
             looked_at += 1;
         }
@@ -112,15 +136,26 @@ fn code_blocks(page: &str) -> String {
 
 #[test]
 fn paths_that_the_pages_name_exist() {
-    let pages = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    for page in pages.chain([root().join("README.md")]).filter(|page| page.exists()) {
+    let pages = fs::read_dir(root().join("docs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    for page in pages
+        .chain([root().join("README.md")])
+        .filter(|page| page.exists())
+    {
         let text = fs::read_to_string(&page).unwrap();
         for word in text.split('`').skip(1).step_by(2) {
-            let is_path = ["src/", "tests/", "docs/", "examples/", ".ci/"].iter().any(|folder| word.starts_with(folder));
+            let is_path = ["src/", "tests/", "docs/", "examples/", ".ci/"]
+                .iter()
+                .any(|folder| word.starts_with(folder));
             let plain = !word.contains([' ', '*', '<', '{', '$', '…']);
             if is_path && plain {
                 let path = Path::new(word.trim_end_matches('/'));
-                assert!(root().join(path).exists(), "{}: `{word}` does not exist", page.display());
+                assert!(
+                    root().join(path).exists(),
+                    "{}: `{word}` does not exist",
+                    page.display()
+                );
             }
         }
     }
@@ -128,7 +163,10 @@ fn paths_that_the_pages_name_exist() {
 
 #[test]
 fn the_tests_list_and_the_folder_agree() {
-    let listed: BTreeSet<String> = read("tests/main.rs").lines().filter_map(|line| Some(line.strip_prefix("mod ")?.trim_end_matches(';').to_owned())).collect();
+    let listed: BTreeSet<String> = read("tests/main.rs")
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("mod ")?.trim_end_matches(';').to_owned()))
+        .collect();
     let mut files = BTreeSet::new();
     for entry in fs::read_dir(root().join("tests")).unwrap().map(Result::unwrap) {
         let path = entry.path();

@@ -13,7 +13,11 @@ fn one_life_is_three_events() {
     world.start("x");
     let port = world.json("x")["sshLocalPort"].clone();
     world.limactl(["stop", "x"]).seen().succeeded().done();
-    let story = [json!({ "sshLocalPort": port }), json!({ "running": true, "sshLocalPort": port }), json!({ "exiting": true })];
+    let story = [
+        json!({ "sshLocalPort": port }),
+        json!({ "running": true, "sshLocalPort": port }),
+        json!({ "exiting": true }),
+    ];
     assert_eq!(world.events("x"), story);
 }
 
@@ -27,7 +31,10 @@ fn each_event_has_its_time_and_nothing_else_is_on_that_stream() {
         let keys: Vec<&String> = event.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["time", "status"]);
         let time = event["time"].as_str().unwrap();
-        assert!(time.len() == 30 && time.ends_with('Z') && &time[19..20] == ".", "nanoseconds of RFC 3339: {time}");
+        assert!(
+            time.len() == 30 && time.ends_with('Z') && &time[19..20] == ".",
+            "nanoseconds of RFC 3339: {time}"
+        );
     }
 }
 
@@ -51,13 +58,20 @@ fn a_vm_that_dies_is_an_event_with_its_cause() {
     crate::support::processes::signal(world.vm_pid("x"), nix::sys::signal::Signal::SIGKILL);
     world.nothing_runs();
     let events = world.events("x");
-    assert_eq!(events.last().unwrap(), &json!({ "exiting": true, "errors": ["QEMU was killed by signal 9"] }));
+    assert_eq!(
+        events.last().unwrap(),
+        &json!({ "exiting": true, "errors": ["QEMU was killed by signal 9"] })
+    );
 }
 
 /// The answer's first line, and its body.
 fn ask(world: &World, request: &str) -> (String, String) {
     let mut stream = UnixStream::connect(world.instance_file("x", "ha.sock")).unwrap();
-    stream.write_all(format!("{request} HTTP/1.1\r\nHost: lima-hostagent\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    stream
+        .write_all(
+            format!("{request} HTTP/1.1\r\nHost: lima-hostagent\r\nConnection: close\r\n\r\n").as_bytes(),
+        )
+        .unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
@@ -70,11 +84,23 @@ fn the_socket_answers_as_the_real_one_does() {
     world.start("x");
     let info = format!("{{\"sshLocalPort\":{}}}", world.json("x")["sshLocalPort"]);
     assert_eq!(ask(&world, "GET /v1/info"), ("HTTP/1.1 200 OK".to_owned(), info));
-    assert_eq!(ask(&world, "POST /v1/info"), ("HTTP/1.1 405 Method Not Allowed".to_owned(), String::new()));
-    assert_eq!(ask(&world, "GET /v1/nope"), ("HTTP/1.1 404 Not Found".to_owned(), "404 page not found\n".to_owned()));
+    assert_eq!(
+        ask(&world, "POST /v1/info"),
+        ("HTTP/1.1 405 Method Not Allowed".to_owned(), String::new())
+    );
+    assert_eq!(
+        ask(&world, "GET /v1/nope"),
+        (
+            "HTTP/1.1 404 Not Found".to_owned(),
+            "404 page not found\n".to_owned()
+        )
+    );
     let (status, body) = ask(&world, "GET /v1/screenshot");
     assert_eq!(status, "HTTP/1.1 501 Not Implemented");
-    assert_eq!(body, "{\"message\":\"driver \\\"qemu\\\": driver does not support screenshots\"}");
+    assert_eq!(
+        body,
+        "{\"message\":\"driver \\\"qemu\\\": driver does not support screenshots\"}"
+    );
     let boot: serde_json::Value = serde_json::from_str(&ask(&world, "GET /v1/boot").1).unwrap();
     assert_eq!((&boot["ready"], &boot["class"]), (&true.into(), &"none".into()));
 }

@@ -42,13 +42,25 @@ fn a_guest_that_is_still_booting_and_hears_no_button_is_stopped_all_the_same() {
     world.tell_qemu(json!({ "power": false, "sshd": false }));
     let start = world.limactl(["start", "x"]).begin();
     until("it boots", || !world.events("x").is_empty());
-    world.limactl(["stop", "x"]).seen().succeeded().says("The instance x has shut down").done();
-    start.end().ended_with(1).says("the instance `x` was stopped while it was being started").done();
+    world
+        .limactl(["stop", "x"])
+        .seen()
+        .succeeded()
+        .says("The instance x has shut down")
+        .done();
+    start
+        .end()
+        .ended_with(1)
+        .says("the instance `x` was stopped while it was being started")
+        .done();
     assert_eq!(world.status("x"), "Stopped");
     world.nothing_runs();
     let commands = std::fs::read_to_string(world.path("qmp.log")).unwrap();
     let presses = commands.matches("system_powerdown").count();
-    assert!(presses > 1 && commands.contains("quit"), "pressed again and again, then told to quit: {commands}");
+    assert!(
+        presses > 1 && commands.contains("quit"),
+        "pressed again and again, then told to quit: {commands}"
+    );
 }
 
 #[test]
@@ -60,9 +72,17 @@ fn force_ends_it_at_once_and_cleans_up() {
     seen.says("Removing *.pid *.sock *.tmp under `<LH>/x`").done();
     assert_eq!(world.status("x"), "Stopped");
     world.nothing_runs();
-    let left: Vec<String> = world.files("x").into_iter().filter(|name| name.ends_with(".sock") || name.ends_with(".pid")).collect();
+    let left: Vec<String> = world
+        .files("x")
+        .into_iter()
+        .filter(|name| name.ends_with(".sock") || name.ends_with(".pid"))
+        .collect();
     assert_eq!(left, Vec::<String>::new());
-    let told = ["The qemu driver process seems already stopped", "The host agent process seems already stopped", "Removing *.pid *.sock *.tmp under `<LH>/x`"];
+    let told = [
+        "The qemu driver process seems already stopped",
+        "The host agent process seems already stopped",
+        "Removing *.pid *.sock *.tmp under `<LH>/x`",
+    ];
     world.limactl(["stop", "-f", "x"]).tells(&told).run().done();
 }
 
@@ -82,7 +102,9 @@ fn a_restart_stops_and_starts() {
     world.start("x");
     let before = world.agent_pid("x");
     let seen = world.limactl(["restart", "x"]).seen().succeeded();
-    seen.says("The instance x has shut down").says("READY. Run `limactl shell x` to open the shell.").done();
+    seen.says("The instance x has shut down")
+        .says("READY. Run `limactl shell x` to open the shell.")
+        .done();
     assert_ne!(world.agent_pid("x"), before);
     assert_eq!(world.status("x"), "Running");
 }
@@ -92,7 +114,9 @@ fn a_restart_of_a_stopped_instance_starts_it() {
     let world = World::new();
     world.create("x");
     let seen = world.limactl(["restart", "x"]).seen().succeeded();
-    seen.says("level=warning msg=\"instance `x` is not running (status: `Stopped`), starting it\"").says("READY.").done();
+    seen.says("level=warning msg=\"instance `x` is not running (status: `Stopped`), starting it\"")
+        .says("READY.")
+        .done();
 }
 
 #[test]
@@ -102,7 +126,12 @@ fn a_running_instance_is_deleted_only_by_force() {
     let refusal = "failed to delete instance `x`: expected status `Stopped`, got `Running`";
     world.limactl(["delete", "x"]).fatal(refusal).run().done();
     assert_eq!(world.status("x"), "Running");
-    world.limactl(["delete", "-f", "x"]).seen().succeeded().says("Deleted `x` (`<LH>/x`)").done();
+    world
+        .limactl(["delete", "-f", "x"])
+        .seen()
+        .succeeded()
+        .says("Deleted `x` (`<LH>/x`)")
+        .done();
     world.nothing_runs();
     assert!(!world.lima_home().join("x").exists());
 }
@@ -113,7 +142,9 @@ fn a_deletion_passes_over_what_is_not_there() {
     world.create("x");
     let seen = world.limactl(["delete", "nosuch", "x", "x"]).seen().succeeded();
     let seen = seen.says("level=warning msg=\"Ignoring non-existent instance `nosuch`\"");
-    seen.says("Deleted `x` (`<LH>/x`)").says("level=warning msg=\"Ignoring non-existent instance `x`\"").done();
+    seen.says("Deleted `x` (`<LH>/x`)")
+        .says("level=warning msg=\"Ignoring non-existent instance `x`\"")
+        .done();
 }
 
 #[test]

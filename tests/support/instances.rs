@@ -16,7 +16,10 @@ impl World {
                 .args(["create", "-q", "-f", "qcow2"])
                 .args([path.as_os_str(), "16M".as_ref()])
                 .status();
-            assert!(made.expect("qemu-img is installed (package qemu-utils)").success());
+            assert!(
+                made.expect("qemu-img is installed (package qemu-utils)")
+                    .success()
+            );
         }
         path
     }
@@ -99,14 +102,20 @@ impl World {
     /// The events of the last run, one status object each.
     pub(crate) fn events(&self, name: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.instance_file(name, "ha.stdout.log")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str::<Value>(line).expect("an event is JSON")["status"].take()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("an event is JSON")["status"].take())
+            .collect()
     }
 
     /// Names of the instance's files, sorted.
     pub(crate) fn files(&self, name: &str) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.lima_home().join(name)) else { return Vec::new() };
-        let mut names: Vec<String> =
-            entries.filter_map(Result::ok).map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let Ok(entries) = fs::read_dir(self.lima_home().join(name)) else {
+            return Vec::new();
+        };
+        let mut names: Vec<String> = entries
+            .filter_map(Result::ok)
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
         names.sort();
         names
     }
@@ -114,7 +123,9 @@ impl World {
     /// What the stand-in for QEMU was started with, call by call.
     pub(crate) fn qemu_calls(&self) -> Vec<Vec<String>> {
         let text = fs::read_to_string(self.path("qemu.argv")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).expect("the stand-in writes JSON")).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("the stand-in writes JSON"))
+            .collect()
     }
 
     /// What the stand-in for QEMU is to do from now on.
@@ -158,7 +169,12 @@ impl World {
     #[track_caller]
     pub(crate) fn works_again(&self, name: &str) {
         let start = self.limactl(["start", name]).seen().succeeded();
-        assert!(start.stderr.ends_with(&format!("READY. Run `limactl shell {name}` to open the shell.\"\n")), "{start:#?}");
+        assert!(
+            start.stderr.ends_with(&format!(
+                "READY. Run `limactl shell {name}` to open the shell.\"\n"
+            )),
+            "{start:#?}"
+        );
         self.works_again_from_running(name);
     }
 
@@ -176,7 +192,10 @@ impl World {
 
 /// Log lines of level info, one for each message.
 pub(crate) fn lines(messages: &[&str]) -> String {
-    messages.iter().map(|message| format!("level=info msg={}\n", super::run::quoted(message))).collect()
+    messages
+        .iter()
+        .map(|message| format!("level=info msg={}\n", super::run::quoted(message)))
+        .collect()
 }
 
 impl Run {
@@ -189,7 +208,10 @@ impl Run {
 impl Seen {
     /// The messages of standard error without their level, in order.
     pub(crate) fn messages(&self) -> Vec<String> {
-        let message = |line: &str| line.split_once(" msg=").map_or(line.to_owned(), |(_, text)| text.trim_matches('"').to_owned());
+        let message = |line: &str| {
+            line.split_once(" msg=")
+                .map_or(line.to_owned(), |(_, text)| text.trim_matches('"').to_owned())
+        };
         self.stderr.lines().map(message).collect()
     }
 }

@@ -15,3 +15,10 @@ mod world;
 pub(crate) use instances::lines;
 pub(crate) use run::{Going, Run, Seen};
 pub(crate) use world::{World, until};
+
+/// A line for whoever runs the tests, also where a test that succeeds is not listened to.
+pub(crate) fn say(line: &str) {
+    use std::io::Write;
+    // Nobody to tell is no reason to fail.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

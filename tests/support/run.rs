@@ -20,7 +20,14 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn new(command: Command, world: &Path) -> Run {
         let (input, stdout, stderr) = Default::default();
-        Run { command, world: world.to_owned(), input, stdout, stderr, status: 0 }
+        Run {
+            command,
+            world: world.to_owned(),
+            input,
+            stdout,
+            stderr,
+            status: 0,
+        }
     }
 
     pub(crate) fn stdin(mut self, text: &str) -> Run {
@@ -36,6 +43,11 @@ impl Run {
     pub(crate) fn without(mut self, name: &str) -> Run {
         self.command.env_remove(name);
         self
+    }
+
+    /// The accelerator that limactl itself chooses; a World has the slow one otherwise.
+    pub(crate) fn own_accelerator(self) -> Run {
+        self.without("LIMA_QEMU_ACCEL")
     }
 
     pub(crate) fn stdout(mut self, text: &str) -> Run {
@@ -78,9 +90,16 @@ impl Run {
     /// Calls it and hands back what was seen.
     pub(crate) fn seen(mut self) -> Seen {
         let output = if self.input.is_empty() {
-            self.command.stdin(Stdio::null()).output().expect("limactl can be run")
+            self.command
+                .stdin(Stdio::null())
+                .output()
+                .expect("limactl can be run")
         } else {
-            let pipes = self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let pipes = self
+                .command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
             let mut child = pipes.spawn().expect("limactl can be run");
             let mut stdin = child.stdin.take().expect("a pipe");
             // A program that does not want its input says why on stderr.
@@ -95,8 +114,15 @@ impl Run {
     pub(crate) fn begin(mut self) -> Going {
         use std::os::unix::process::CommandExt;
         self.command.process_group(0);
-        let pipes = self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Going { child: pipes.spawn().expect("limactl can be run"), world: self.world }
+        let pipes = self
+            .command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Going {
+            child: pipes.spawn().expect("limactl can be run"),
+            world: self.world,
+        }
     }
 }
 
@@ -156,13 +182,23 @@ impl Seen {
     /// Whether some line of standard error has these words.
     #[track_caller]
     pub(crate) fn says(self, words: &str) -> Seen {
-        assert!(self.stderr.contains(words), "nothing says {words:?} in status {}:\n{}", self.status, self.stderr);
+        assert!(
+            self.stderr.contains(words),
+            "nothing says {words:?} in status {}:\n{}",
+            self.status,
+            self.stderr
+        );
         self
     }
 
     #[track_caller]
     pub(crate) fn says_not(self, words: &str) -> Seen {
-        assert!(!self.stderr.contains(words), "{words:?} is said in status {}:\n{}", self.status, self.stderr);
+        assert!(
+            !self.stderr.contains(words),
+            "{words:?} is said in status {}:\n{}",
+            self.status,
+            self.stderr
+        );
         self
     }
 
@@ -182,5 +218,11 @@ pub(crate) fn quoted(text: &str) -> String {
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();
     }
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t"))
+    format!(
+        "\"{}\"",
+        text.replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n")
+            .replace('\t', "\\t")
+    )
 }

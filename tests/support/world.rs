@@ -40,19 +40,29 @@ impl World {
         // The first place where firmware is looked for, so that the machine's own does not matter.
         let firmware = world.path("h/.local/share/qemu");
         fs::create_dir_all(&firmware).expect("the World can be written to");
-        fs::write(firmware.join(format!("edk2-{}-code.fd", std::env::consts::ARCH)), "").expect("the World can be written to");
+        fs::write(
+            firmware.join(format!("edk2-{}-code.fd", std::env::consts::ARCH)),
+            "",
+        )
+        .expect("the World can be written to");
         world
     }
 
     /// With the system's own programs only.
     pub(crate) fn bare() -> World {
         // A short path: sockets in it must fit into 108 bytes.
-        let folder = tempfile::Builder::new().prefix("lt").tempdir_in("/tmp").expect("/tmp can be written to");
+        let folder = tempfile::Builder::new()
+            .prefix("lt")
+            .tempdir_in("/tmp")
+            .expect("/tmp can be written to");
         let root = folder.path().canonicalize().expect("the folder exists");
         for name in ["h", "tmp", "bin", "guest/run"] {
             fs::create_dir_all(root.join(name)).expect("the World can be written to");
         }
-        World { root, _folder: folder }
+        World {
+            root,
+            _folder: folder,
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -84,11 +94,27 @@ impl World {
         Run::new(command, &self.root)
     }
 
+    /// `limactl` where /etc/hosts is the World's file `hosts`, in a mount namespace of its own, which its host agent inherits. For root only.
+    pub(crate) fn with_own_hosts(&self, words: &[&str]) -> Run {
+        let mut command = self.command("unshare");
+        let script = format!(
+            "mount --bind {} /etc/hosts && exec \"$0\" \"$@\"",
+            self.path("hosts").display()
+        );
+        command
+            .args(["-m", "sh", "-c", &script, env!("CARGO_BIN_EXE_limactl")])
+            .args(words);
+        Run::new(command, &self.root).own_accelerator()
+    }
+
     /// Any program, with the World's environment.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env_clear().current_dir(&self.root);
-        command.env("HOME", self.path("h")).env("LIMA_HOME", self.lima_home()).env("TMPDIR", self.path("tmp"));
+        command
+            .env("HOME", self.path("h"))
+            .env("LIMA_HOME", self.lima_home())
+            .env("TMPDIR", self.path("tmp"));
         command.env("PATH", format!("{}:{SYSTEM_PATH}", self.path("bin").display()));
         // Not what is promised here, and different from machine to machine.
         command.env("LIMA_QEMU_ACCEL", "tcg").env("TZ", "UTC");
@@ -102,7 +128,9 @@ impl World {
         fs::create_dir_all(&place).expect("the World can be written to");
         let own = self.path("bin").display().to_string();
         for directory in std::iter::once(own.as_str()).chain(SYSTEM_PATH.split(':')) {
-            let Ok(entries) = fs::read_dir(directory) else { continue };
+            let Ok(entries) = fs::read_dir(directory) else {
+                continue;
+            };
             for entry in entries.filter_map(Result::ok) {
                 if entry.file_name() != missing {
                     // The first one of a name wins, as in PATH.
@@ -135,8 +163,16 @@ impl World {
     /// For whoever has to find out why a test failed.
     fn tell(&self) {
         eprintln!("processes of the World: {:#?}", self.processes());
-        let mut logs = vec![self.path("qemu.argv"), self.path("ssh.argv"), self.path("qmp.log")];
-        for entry in fs::read_dir(self.lima_home()).into_iter().flatten().filter_map(Result::ok) {
+        let mut logs = vec![
+            self.path("qemu.argv"),
+            self.path("ssh.argv"),
+            self.path("qmp.log"),
+        ];
+        for entry in fs::read_dir(self.lima_home())
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+        {
             logs.extend(["ha.stdout.log", "ha.stderr.log"].map(|name| entry.path().join(name)));
         }
         for log in logs {
