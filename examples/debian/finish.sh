@@ -26,7 +26,7 @@ ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 chroot "$root" systemctl enable --quiet systemd-networkd.service systemd-resolved.service
 # What a virtual machine that lives for a build does not need, and an emulated processor pays for at every boot.
 chroot "$root" systemctl mask --quiet apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
-	e2scrub_reap.service fstrim.timer man-db.timer motd-news.timer
+	e2scrub_reap.service fstrim.timer grub-common.service man-db.timer motd-news.timer
 
 # Where the build has a fixed date, Debian's Python compiles modules that are checked by reading their source, each
 # time they are loaded. Ordinary ones, checked by date, halve the time that each stage of cloud-init takes to start.

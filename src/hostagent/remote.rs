@@ -26,6 +26,8 @@ const NEXT_CONNECTION: Duration = Duration::from_millis(1000);
 const CONNECTIONS: usize = 4;
 /// Pause after a guest that refused.
 const AFTER_REFUSAL: Duration = Duration::from_millis(250);
+/// A guest that is reset says no farewell: its connections would hang for good.
+const NOTICE_A_GUEST_THAT_VANISHES: [&str; 2] = ["ServerAliveInterval=30", "ServerAliveCountMax=4"];
 /// How long a master may take to come up; key exchange under emulation takes seconds.
 const MASTER_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -107,7 +109,8 @@ impl Remote {
             Sharing::Alone => alone(&self.options),
             Sharing::Shared => self.options.clone(),
         };
-        let extra = words(&["-T", "-o", "ConnectTimeout=30", "-o", "LogLevel=ERROR"]);
+        let mut extra = words(&["-T", "-o", "ConnectTimeout=30", "-o", "LogLevel=ERROR"]);
+        extra.extend(NOTICE_A_GUEST_THAT_VANISHES.map(|option| format!("-o{option}")));
         let args = ssh::session_args(&options, &extra, ADDRESS, self.port, "/bin/sh");
         tracing::debug!("executing ssh for a script of {} bytes: {args:?}", script.len());
         let ended = session::follow(Command::from(self.client.command(&args)), script, on_line).await?;
@@ -124,8 +127,9 @@ impl Remote {
     pub(super) async fn open_master(&self) -> Result<Child, RemoteError> {
         // A socket that a crash left would make the client refuse to be the master.
         self.forget_master();
-        // Options given first win: in the foreground, so that its end is seen, and noticed when the guest vanishes without a word.
-        let mut options = words(&["ControlMaster=yes", "ControlPersist=no", "ServerAliveInterval=30", "ServerAliveCountMax=4"]);
+        // Options given first win: in the foreground, so that its end is seen.
+        let mut options = words(&["ControlMaster=yes", "ControlPersist=no"]);
+        options.extend(NOTICE_A_GUEST_THAT_VANISHES.map(str::to_owned));
         options.extend(self.options.iter().cloned());
         let extra = words(&["-N", "-T", "-o", "ConnectTimeout=30", "-o", "LogLevel=ERROR"]);
         let args = ssh::session_args(&options, &extra, ADDRESS, self.port, "");
