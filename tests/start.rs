@@ -94,11 +94,11 @@ fn the_default_instance_needs_no_name() {
         .limactl(["start"])
         .seen()
         .succeeded()
-        .says("READY. Run `lima` to open the shell.")
+        .says("READY. Run `limactl shell default` to open the shell.")
         .done();
     let told = [
         "Using the existing instance `default`",
-        "The instance `default` is already running. Run `lima` to open the shell.",
+        "The instance `default` is already running. Run `limactl shell default` to open the shell.",
     ];
     world.limactl(["start"]).tells(&told).run().done();
     world
