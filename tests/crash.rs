@@ -381,7 +381,14 @@ impl Stranger {
             .args(["-c", "while :; do sleep 0.1; done"])
             .args(words)
             .process_group(0);
-        Stranger(command.spawn().unwrap())
+        let stranger = Stranger(command.spawn().unwrap());
+        // The system lets us go on a moment before it shows the new words.
+        let last = words.last().unwrap().as_bytes();
+        until("it shows its words", || {
+            let shown = std::fs::read(format!("/proc/{}/cmdline", stranger.pid())).unwrap_or_default();
+            shown.ends_with(&[last, b"\0"].concat())
+        });
+        stranger
     }
 
     fn pid(&self) -> i32 {
