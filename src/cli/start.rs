@@ -64,10 +64,7 @@ pub fn run(args: StartArgs, app: &App) -> Outcome {
 pub fn start(context: &Context, name: &str, options: &StartOptions) -> Outcome {
     match instance::start(context, name, options)? {
         Started::AlreadyRunning => {
-            let command = match name {
-                "default" => "lima".to_owned(),
-                name => format!("limactl shell {name}"),
-            };
+            let command = instance::shell_command(name);
             tracing::info!("The instance `{name}` is already running. Run `{command}` to open the shell.");
         }
         Started::Ready { message } if message.is_empty() => {}

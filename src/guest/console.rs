@@ -68,6 +68,7 @@ pub struct Console {
     stage: Stage,
     trouble: Option<Trouble>,
     has_address: bool,
+    lacks_address: bool,
     failures: Vec<String>,
 }
 
@@ -78,6 +79,7 @@ impl Default for Console {
             stage: Stage::Firmware,
             trouble: None,
             has_address: false,
+            lacks_address: false,
             failures: Vec::new(),
         }
     }
@@ -108,6 +110,11 @@ impl Console {
         self.has_address
     }
 
+    /// Whether the guest waits for its network, or cloud-init went on without an address.
+    pub fn lacks_address(&self) -> bool {
+        self.lacks_address && !self.has_address
+    }
+
     /// What our boot scripts reported as failed.
     pub fn failures(&self) -> &[String] {
         &self.failures
@@ -128,6 +135,7 @@ impl Console {
             self.stage = self.stage.max(stage);
         }
         self.has_address |= shows_address(line);
+        self.lacks_address |= shows_no_address(line);
         if let Some((stage, rest)) = marker_in(line) {
             self.read_marker(stage, rest);
         }
@@ -206,6 +214,12 @@ fn shows_address(line: &str) -> bool {
         })
 }
 
+/// systemd says which job it waits for, after some seconds; cloud-init prints `| eth0 | False | . | …` for an interface that is down.
+fn shows_no_address(line: &str) -> bool {
+    let waits = line.contains("start job is running for") && line.contains("Network");
+    waits || line.contains("ci-info: |") && line.split('|').map(str::trim).any(|cell| cell == "False")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -282,6 +296,16 @@ mod tests {
         assert!(
             after("ci-info: |  eth0  | True | 192.168.5.15 | 255.255.255.0 | global | 52: |\n").has_address()
         );
+    }
+
+    #[test]
+    fn a_network_that_does_not_come_up_is_told_from_one_that_has_not_come_up_yet() {
+        const WAITS: &str = "[  *** ] A start job is running for Wait for Network to be Configured (9s / 2min)\n";
+        assert!(!after("[4.0] systemd[1]: Hello.\n").lacks_address());
+        assert!(after(WAITS).lacks_address());
+        assert!(after("ci-info: |  eth0  | False |    .    |     .     |   .  | 52: |\n").lacks_address());
+        let later = format!("{WAITS}ci-info: |  eth0  | True | 192.168.5.15 | 255.255.255.0 | global | 52: |\n");
+        assert!(!after(&later).lacks_address());
     }
 
     #[test]

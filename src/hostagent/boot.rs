@@ -73,11 +73,13 @@ fn silent(console: &Console, serial_log: &str) -> (&'static str, String, String)
     let doing = console.stage().description();
     let (class, text) = match console.stage() {
         Stage::Firmware => ("no boot", format!("the guest has not started a kernel: {doing}")),
-        Stage::BootLoader | Stage::Kernel => ("booting", format!("the guest is still booting: {doing}")),
         _ if console.has_address() => {
             ("no sshd", format!("the guest has an address, but its sshd does not answer ({doing})"))
         }
-        _ => ("no DHCP", format!("the guest has not reported an address ({doing})")),
+        _ if console.lacks_address() => {
+            ("no DHCP", format!("the guest's network has no address ({doing})"))
+        }
+        _ => ("booting", format!("the guest is still booting: {doing}")),
     };
     (class, text, serial_log.to_owned())
 }
@@ -104,13 +106,15 @@ mod tests {
     fn each_way_not_to_be_up_has_its_class() {
         const KERNEL: &str = "[0.0] Linux version 6.1\n";
         const SERVICES: &str = "[0.0] Linux version 6.1\n[4.0] systemd[1]: Hello.\n";
+        const WAITS: &str = "[4.0] systemd[1]: Hello.\n[ *** ] A start job is running for Wait for Network to be Configured\n";
         const ADDRESS: &str = "[4.0] systemd[1]: Hello.\nci-info: | eth0 | True | 192.168.5.15 | . | . | . |\n";
         for (console, obstacle, expected) in [
             ("", Obstacle::Silent, "no boot"),
             ("No bootable device.\n", Obstacle::Silent, "no boot"),
             (KERNEL, Obstacle::Silent, "booting"),
             ("[9] Kernel panic - not syncing: x\n", Obstacle::Silent, "no boot"),
-            (SERVICES, Obstacle::Silent, "no DHCP"),
+            (SERVICES, Obstacle::Silent, "booting"),
+            (WAITS, Obstacle::Silent, "no DHCP"),
             (ADDRESS, Obstacle::Silent, "no sshd"),
             (SERVICES, Obstacle::NoListener, "no sshd"),
             (ADDRESS, Obstacle::KeyRefused, "key refused"),

@@ -41,7 +41,7 @@ pub use inspect::{broken_row, inspect};
 pub use interrupt::Interrupts;
 pub use record::{Instance, Problem, Status};
 pub use relay::LogLine;
-pub use start::{StartOptions, Started, foreground_arguments, start};
+pub use start::{StartOptions, Started, foreground_arguments, shell_command, start};
 pub use stop::{stop, stop_forcibly};
 
 /// What every story needs.

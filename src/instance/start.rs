@@ -93,6 +93,11 @@ pub fn start(context: &Context, name: &str, options: &StartOptions) -> Result<St
     wait.until_ready(&mut follower, Some(agent))
 }
 
+/// How a shell in the guest is opened: upstream's short word for `default`, where it is installed.
+pub fn shell_command(name: &str) -> String {
+    if name == "default" && crate::process::find("lima").is_ok() { "lima".to_owned() } else { format!("limactl shell {name}") }
+}
+
 /// The instance, if its configuration can be used.
 fn startable(context: &Context, name: &str) -> Result<Instance, Error> {
     let instance = inspect(context, name)?;
@@ -281,12 +286,10 @@ impl Wait<'_> {
             tracing::warn!("DEGRADED. The VM seems running, but some requirements are not satisfied. (hint: see `{}`)", self.dir.agent_log().display());
             return Err(Error::Degraded { status: status.to_string() });
         }
-        let command = match (self.config.plain, self.name) {
-            (true, name) => {
-                format!("ssh -F {} {}", self.dir.ssh_config().display(), crate::config::name::hostname(name))
-            }
-            (false, "default") => "lima".to_owned(),
-            (false, name) => format!("limactl shell {name}"),
+        let command = if self.config.plain {
+            format!("ssh -F {} {}", self.dir.ssh_config().display(), crate::config::name::hostname(self.name))
+        } else {
+            shell_command(self.name)
         };
         if self.options.announce {
             tracing::info!("READY. Run `{command}` to open the shell.");
