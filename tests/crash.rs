@@ -242,6 +242,83 @@ fn a_start_killed_while_the_agent_prepares_is_picked_up_by_the_next_one() {
 }
 
 #[test]
+fn a_start_killed_while_the_agent_prepares_can_be_stopped_and_deleted() {
+    for (stage, words) in [
+        ("ssh-version", &["stop", "x"][..]),
+        ("ssh-version", &["delete", "-f", "x"]),
+        ("qemu-version", &["stop", "x"]),
+        ("qemu-version", &["stop", "-f", "x"]),
+        ("qemu-version", &["delete", "-f", "x"]),
+    ] {
+        let world = start_killed_at(stage);
+        world.limactl(words).seen().succeeded().done();
+        release(&world, stage);
+        world.nothing_runs();
+        assert_eq!(world.qemu_calls().len(), 0, "{words:?} at {stage}");
+        if words[0] == "stop" {
+            world.works_again("x");
+        }
+    }
+}
+
+#[test]
+fn an_agent_that_is_choosing_its_qemu_is_not_called_broken() {
+    let world = World::new();
+    world.create("x");
+    world.hold("qemu-version");
+    let start = world.limactl(["start", "x"]).begin();
+    world.wait_for("qemu-version");
+    assert_eq!(world.status("x"), "Running");
+    world.release("qemu-version");
+    start.end().succeeded().done();
+}
+
+/// What proves that somebody lives must end with him, whoever else is still there.
+#[cfg(target_os = "linux")]
+#[test]
+fn each_lock_is_held_by_its_own_process_alone() {
+    let world = World::new();
+    world.start("x");
+    let holders = |file: &str| -> Vec<i32> {
+        let path = world.instance_file("x", file);
+        let holds = |pid: i32| {
+            let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"));
+            let mut links = descriptors.into_iter().flatten().filter_map(Result::ok);
+            links.any(|link| std::fs::read_link(link.path()).is_ok_and(|target| target == path))
+        };
+        world
+            .processes()
+            .iter()
+            .map(|process| process.pid)
+            .filter(|pid| holds(*pid))
+            .collect()
+    };
+    assert_eq!(holders("ha.lock"), [world.agent_pid("x")]);
+    assert_eq!(holders("qemu.lock"), [world.vm_pid("x")]);
+    let lock = world.lima_home().join("_locks/x.lock");
+    let free = std::fs::File::open(lock).unwrap();
+    free.try_lock().expect("a start that is over holds no lock");
+}
+
+#[test]
+fn of_two_stops_at_once_one_stops_and_the_other_is_told() {
+    let world = World::new();
+    world.start("x");
+    let runs: Vec<_> = (0..2).map(|_| world.limactl(["stop", "x"]).begin()).collect();
+    let ends: Vec<_> = runs.into_iter().map(|run| run.end()).collect();
+    assert!(ends.iter().any(|seen| seen.status == 0), "{ends:#?}");
+    for loser in ends.into_iter().filter(|seen| seen.status != 0) {
+        let last = loser.messages().pop().unwrap();
+        let told = last.starts_with("expected status `Running`, got `")
+            || last
+                .starts_with("instance `x` is being created, started, stopped or deleted by another limactl");
+        assert!(told, "{loser:#?}");
+    }
+    world.nothing_runs();
+    world.works_again("x");
+}
+
+#[test]
 fn a_start_killed_while_the_guest_boots_leaves_a_vm_that_can_be_seen_and_stopped() {
     let world = start_killed_at("session");
     assert_eq!(world.status("x"), "Running");
@@ -304,7 +381,14 @@ impl Stranger {
             .args(["-c", "while :; do sleep 0.1; done"])
             .args(words)
             .process_group(0);
-        Stranger(command.spawn().unwrap())
+        let stranger = Stranger(command.spawn().unwrap());
+        // The system lets us go on a moment before it shows the new words.
+        let last = words.last().unwrap().as_bytes();
+        until("it shows its words", || {
+            let shown = std::fs::read(format!("/proc/{}/cmdline", stranger.pid())).unwrap_or_default();
+            shown.ends_with(&[last, b"\0"].concat())
+        });
+        stranger
     }
 
     fn pid(&self) -> i32 {

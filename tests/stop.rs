@@ -158,3 +158,25 @@ fn a_protected_instance_is_not_deleted() {
     }
     assert_eq!(world.json("x")["protected"], true);
 }
+
+#[test]
+fn force_ends_an_instance_whose_stop_waits_for_its_guest() {
+    let world = World::new();
+    world.start("x");
+    world.tell_qemu(json!({ "power": false }));
+    let stop = world.limactl(["stop", "x"]).begin();
+    let log = world.path("qmp.log");
+    until("the button is pressed", || {
+        std::fs::read_to_string(&log).is_ok_and(|text| text.contains("system_powerdown"))
+    });
+    world
+        .limactl(["stop", "-f", "x"])
+        .seen()
+        .succeeded()
+        .says("Sending SIGKILL to the qemu driver process <PID>")
+        .done();
+    stop.end().succeeded().says("The instance x has shut down").done();
+    world.nothing_runs();
+    world.tell_qemu(json!({}));
+    world.works_again("x");
+}

@@ -149,7 +149,7 @@ fn unsafe_and_printing_stay_in_their_rooms() {
         }
         let reads_environment = text
             .lines()
-            .take_while(|line| *line != "#[cfg(test)]")
+            .take(production_lines(&name, &text))
             .any(|line| line.contains("env::var"));
         if reads_environment && !name.starts_with("src/cli/") {
             wrong.push(format!("{name}: environment"));

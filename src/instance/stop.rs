@@ -74,7 +74,21 @@ fn stop_agent(context: &Context, name: &str, dir: &InstanceDir, agent: &Identity
 /// Ends the VM and the agent at once and removes what they leave. Never fails for a process that is gone.
 pub fn stop_forcibly(context: &Context, name: &str) -> Result<(), Error> {
     let instance = inspect(context, name)?;
-    let _lock = lock_instance(context, name)?;
+    let _lock = match lock_instance(context, name) {
+        Ok(lock) => lock,
+        // Whoever holds it waits for these processes: a stop for a guest that takes its time, a start for one that boots.
+        Err(busy) => {
+            let dir = context.home.instance(name);
+            let vm_type = instance.vm_type.clone().unwrap_or_else(|| "qemu".to_owned());
+            let (_, processes, _) = facts(&dir, &vm_type)?;
+            if processes.vm.is_none() && processes.agent.is_none() {
+                return Err(busy);
+            }
+            kill(processes.vm.as_ref(), &format!("{vm_type} driver"));
+            kill(processes.agent.as_ref(), "host agent");
+            lock_instance(context, name)?
+        }
+    };
     kill_all(context, &instance)
 }
 

@@ -3,8 +3,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use super::names;
+
+/// Longer than any call takes, a boot in software on a busy machine included: `start` itself gives up after ten minutes.
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// A call that has not happened yet. By default nothing is expected on either stream, and exit status 0.
 #[must_use = "call `run` to compare, or `seen` to look"]
@@ -89,25 +93,22 @@ impl Run {
 
     /// Calls it and hands back what was seen.
     pub(crate) fn seen(mut self) -> Seen {
-        let output = if self.input.is_empty() {
-            self.command
-                .stdin(Stdio::null())
-                .output()
-                .expect("limactl can be run")
+        let stdin = if self.input.is_empty() {
+            Stdio::null()
         } else {
-            let pipes = self
-                .command
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped());
-            let mut child = pipes.spawn().expect("limactl can be run");
-            let mut stdin = child.stdin.take().expect("a pipe");
+            Stdio::piped()
+        };
+        let pipes = self
+            .command
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = pipes.spawn().expect("limactl can be run");
+        if let Some(mut stdin) = child.stdin.take() {
             // A program that does not want its input says why on stderr.
             let _ = stdin.write_all(self.input.as_bytes());
-            drop(stdin);
-            child.wait_with_output().expect("limactl ends")
-        };
-        Seen::new(output, &self.world)
+        }
+        Seen::new(wait(child), &self.world)
     }
 
     /// Starts it, in a process group of its own, and does not wait; [`Going::end`] does.
@@ -148,8 +149,23 @@ impl Going {
     }
 
     pub(crate) fn end(self) -> Seen {
-        Seen::new(self.child.wait_with_output().expect("limactl ends"), &self.world)
+        Seen::new(wait(self.child), &self.world)
     }
+}
+
+/// Waits for the end and for all output. A call that hangs is killed, so that its test fails and tells, and the others go on.
+fn wait(child: Child) -> Output {
+    let pid = child.id() as i32;
+    let (ended, end) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        if end.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            // Not waited for yet, so the number is still the child's.
+            super::processes::signal(pid, nix::sys::signal::Signal::SIGKILL);
+        }
+    });
+    let output = child.wait_with_output().expect("limactl can be waited for");
+    drop(ended);
+    output
 }
 
 /// What a call printed, with names, and how it ended: 128 and the signal's number if a signal ended it.
