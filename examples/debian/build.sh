@@ -133,27 +133,29 @@ packages() {
 }
 
 require_tools() {
-	local line command package missing=()
-	while read -r command package; do
-		PATH=$PATH:/usr/sbin:/sbin command -v "$command" > /dev/null ||
-			missing+=("$package (for \`$command\`)")
-	done <<-END
-		mmdebstrap mmdebstrap
-		mke2fs e2fsprogs
-		debugfs e2fsprogs
-		sfdisk fdisk
-		mkfs.vfat dosfstools
-		mcopy mtools
-		qemu-img qemu-utils
-	END
-	if [ "$(id -u)" != 0 ]; then
-		command -v newuidmap > /dev/null || missing+=("uidmap (for \`newuidmap\`)")
-	fi
-	if [ ${#missing[@]} -gt 0 ]; then
-		printf -v line '%s, ' "${missing[@]}"
-		die "these packages are missing: ${line%, }" "sudo apt-get install$(printf ' %s' "${missing[@]%% *}" | xargs -n1 | sort -u | xargs printf ' %s')"
-	fi
+	local command package list missing=() why=()
 	PATH=$PATH:/usr/sbin:/sbin
+	while read -r command package; do
+		case " ${missing[*]} " in *" $package "*) continue ;; esac
+		command -v "$command" > /dev/null && continue
+		missing+=("$package")
+		why+=("$package (for \`$command\`)")
+	done < <(
+		cat <<-END
+			mmdebstrap mmdebstrap
+			mke2fs e2fsprogs
+			debugfs e2fsprogs
+			sfdisk fdisk
+			mkfs.vfat dosfstools
+			mcopy mtools
+			qemu-img qemu-utils
+		END
+		[ "$(id -u)" = 0 ] || echo newuidmap uidmap
+	)
+	if [ ${#missing[@]} -gt 0 ]; then
+		printf -v list '%s, ' "${why[@]}"
+		die "these packages are missing: ${list%, }" "sudo apt-get install ${missing[*]}"
+	fi
 	[ "$(id -u)" = 0 ] || require_user_namespace
 }
 
