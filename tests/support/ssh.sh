@@ -67,16 +67,10 @@ if [ -n "$id" ]; then
 		cat "$w/guest/failed"
 	} >"$w/guest/run/lima-boot-failed"
 fi
-printf '%s\n' "$script" | sed "s#/run/lima-#$w/guest/run/lima-#g" | /bin/sh &
-session=$!
-# What runs in the guest ends with its connection: with this process, or with the VM.
+script=$(printf '%s\n' "$script" | sed "s#/run/lima-#$w/guest/run/lima-#g")
+# What runs in the guest ends with its connection, which is this very process, or with the VM.
 (
 	while kill -0 $$ 2>/dev/null && vm_lives; do sleep 0.05; done
-	kill $session
+	kill $$
 ) >/dev/null 2>&1 </dev/null &
-watch=$!
-wait $session
-status=$?
-kill $watch
-[ $status -lt 128 ] || status=255
-exit $status
+exec /bin/sh -c "$script"
