@@ -12,22 +12,10 @@ const NO_TERMINAL: &str =
 fn refused(text: &str, fatal: &str) {
     let world = World::new();
     let image = world.image().display().to_string();
-    world.write(
-        "x.yaml",
-        &text
-            .replace("IMAGE", &image)
-            .replace("ARCH", std::env::consts::ARCH),
-    );
-    let fatal = format!(
-        "{NO_TERMINAL}level=fatal msg=\"{}\"\n",
-        fatal.replace('"', "\\\"").replace('\n', "\\n")
-    );
-    world
-        .limactl(["create", "x.yaml"])
-        .stderr(&fatal)
-        .status(1)
-        .run()
-        .done();
+    world.write("x.yaml", &text.replace("IMAGE", &image).replace("ARCH", std::env::consts::ARCH));
+    let fatal =
+        format!("{NO_TERMINAL}level=fatal msg=\"{}\"\n", fatal.replace('"', "\\\"").replace('\n', "\\n"));
+    world.limactl(["create", "x.yaml"]).stderr(&fatal).status(1).run().done();
     assert!(!world.lima_home().join("x").exists());
 }
 
@@ -102,14 +90,10 @@ fn keys_that_mean_nothing_yet_are_refused_or_warned_about_by_name() {
         "field `vmType` is not supported by this version: the only driver is `qemu`",
     );
     let world = World::new();
-    let file = world.file_of(
-        "x",
-        "mounts: [{location: \"~\"}]\nportForwards: [{guestPort: 80}]\n",
-    );
+    let file = world.file_of("x", "mounts: [{location: \"~\"}]\nportForwards: [{guestPort: 80}]\n");
     let seen = world.limactl(["create", &file]).seen().succeeded();
     let seen = seen.says("level=warning msg=\"field `mounts` has no effect in this version: ");
-    seen.says("level=warning msg=\"field `portForwards` has no effect in this version: ")
-        .done();
+    seen.says("level=warning msg=\"field `portForwards` has no effect in this version: ").done();
 }
 
 #[test]
@@ -122,25 +106,15 @@ fn rules_of_upstream_hold() {
         &format!("{GOOD}param: {{k: v}}\n"),
         "field `param` key `k` is not used in any provision, probe, copyToHost, or portForward",
     );
-    refused(
-        &GOOD.replace("images:", "nope: 1\nimages: []\nother:"),
-        "field `images` must be set",
-    );
+    refused(&GOOD.replace("images:", "nope: 1\nimages: []\nother:"), "field `images` must be set");
 }
 
 #[test]
 fn an_image_that_does_not_fit_is_told() {
-    let other = if std::env::consts::ARCH == "x86_64" {
-        "aarch64"
-    } else {
-        "x86_64"
-    };
+    let other = if std::env::consts::ARCH == "x86_64" { "aarch64" } else { "x86_64" };
     refused(
         &format!("{GOOD}arch: {other}\n"),
-        &format!(
-            "[skipped to download: `<W>/image.qcow2`: unsupported arch: `{}`]",
-            std::env::consts::ARCH
-        ),
+        &format!("[skipped to download: `<W>/image.qcow2`: unsupported arch: `{}`]", std::env::consts::ARCH),
     );
 }
 
@@ -149,10 +123,7 @@ fn an_image_that_does_not_fit_is_told() {
 fn image_refused(world: &World, text: &str, fatal: &str) {
     world.write("x.yaml", text);
     let seen = world.limactl(["create", "x.yaml"]).seen().ended_with(1);
-    assert!(
-        seen.stderr.ends_with(&format!("level=fatal msg=\"{fatal}\"\n")),
-        "{seen:#?}"
-    );
+    assert!(seen.stderr.ends_with(&format!("level=fatal msg=\"{fatal}\"\n")), "{seen:#?}");
     assert!(!world.lima_home().join("x").exists());
 }
 
@@ -161,11 +132,8 @@ fn a_digest_that_differs_is_told_with_both_digests_and_nothing_is_left() {
     let world = World::new();
     let sum = world.command("sha256sum").arg(world.image()).output().unwrap();
     let sum = String::from_utf8(sum.stdout).unwrap()[..64].to_owned();
-    let with = |digest: &str| {
-        world
-            .yaml()
-            .replace("cpus: 1", &format!("  digest: \"sha256:{digest}\"\ncpus: 1"))
-    };
+    let with =
+        |digest: &str| world.yaml().replace("cpus: 1", &format!("  digest: \"sha256:{digest}\"\ncpus: 1"));
     let zeros = "0".repeat(64);
     image_refused(
         &world,
@@ -174,12 +142,7 @@ fn a_digest_that_differs_is_told_with_both_digests_and_nothing_is_left() {
             "failed to download `<W>/image.qcow2`: expected digest `sha256:{zeros}`, got `sha256:{sum}`"
         ),
     );
-    world
-        .limactl(["list", "-q"])
-        .seen()
-        .succeeded()
-        .says("No instance found.")
-        .done();
+    world.limactl(["list", "-q"]).seen().succeeded().says("No instance found.").done();
     world.write("x.yaml", &with(&sum));
     world.limactl(["create", "x.yaml"]).seen().succeeded().done();
 }
@@ -187,10 +150,7 @@ fn a_digest_that_differs_is_told_with_both_digests_and_nothing_is_left() {
 #[test]
 fn a_malformed_digest_is_a_problem_of_the_text() {
     let text = GOOD.replace("cpus: 1", "  digest: sha256:zz\ncpus: 1");
-    refused(
-        &text,
-        "field `images[0].digest` is invalid: sha256:zz: invalid checksum digest length",
-    );
+    refused(&text, "field `images[0].digest` is invalid: sha256:zz: invalid checksum digest length");
 }
 
 #[test]
@@ -209,8 +169,7 @@ fn an_image_that_is_absent_too_large_or_no_image_is_told() {
         world.write("x.yaml", &world.yaml().replace("32MiB", "8MiB"));
         world.limactl(["create", "x.yaml"]).seen().ended_with(1)
     };
-    seen.says("disk shrinking is not supported: the disk has 16MiB, `disk:` says 8MiB; set `disk: ")
-        .done();
+    seen.says("disk shrinking is not supported: the disk has 16MiB, `disk:` says 8MiB; set `disk: ").done();
     assert!(!world.lima_home().join("x").exists());
 }
 
@@ -226,12 +185,7 @@ fn a_name_too_long_for_a_socket_is_told_with_both_numbers() {
         "{NO_TERMINAL}level=fatal msg=\"instance name `{name}` too long: `<LH>/{name}/ssh.sock.1234567890123456` \
          must be less than UNIX_PATH_MAX={limit} characters, but is {length}\"\n"
     );
-    world
-        .limactl(["create", "--name", &name, "x.yaml"])
-        .stderr(&fatal)
-        .status(1)
-        .run()
-        .done();
+    world.limactl(["create", "--name", &name, "x.yaml"]).stderr(&fatal).status(1).run().done();
     assert!(!world.lima_home().exists());
 }
 
@@ -272,26 +226,12 @@ fn an_instance_without_its_text_is_not_deleted() {
 fn an_instance_whose_text_is_broken_can_be_deleted_and_nothing_else() {
     let world = World::new();
     world.write("lh/x/lima.yaml", "cpus: [1\n");
-    for words in [
-        &["start", "x"][..],
-        &["shell", "x"],
-        &["show-ssh", "x"],
-        &["stop", "x"],
-        &["restart", "x"],
-    ] {
+    for words in [&["start", "x"][..], &["shell", "x"], &["show-ssh", "x"], &["stop", "x"], &["restart", "x"]]
+    {
         let seen = world.limactl(words).seen().ended_with(1);
-        assert_eq!(
-            seen.stderr.matches("level=fatal").count(),
-            1,
-            "{words:?}: {seen:#?}"
-        );
+        assert_eq!(seen.stderr.matches("level=fatal").count(), 1, "{words:?}: {seen:#?}");
     }
-    world
-        .limactl(["delete", "-f", "x"])
-        .seen()
-        .succeeded()
-        .says("Deleted `x`")
-        .done();
+    world.limactl(["delete", "-f", "x"]).seen().succeeded().says("Deleted `x`").done();
     assert!(!world.lima_home().join("x").exists());
 }
 
@@ -300,76 +240,39 @@ fn a_missing_program_is_named_with_its_package() {
     let world = World::new();
     let file = world.file_of("x", "");
     let without = |program: &str| world.path_without(program);
-    let seen = world
-        .limactl(["create", &file])
-        .env("PATH", &without("ssh-keygen"))
-        .seen()
-        .ended_with(1);
-    seen.says("exec: \\\"ssh-keygen\\\": executable file not found in $PATH")
-        .says("openssh-client")
-        .done();
+    let seen = world.limactl(["create", &file]).env("PATH", &without("ssh-keygen")).seen().ended_with(1);
+    seen.says("exec: \\\"ssh-keygen\\\": executable file not found in $PATH").says("openssh-client").done();
     assert!(!world.lima_home().join("x").exists());
-    let seen = world
-        .limactl(["create", &file])
-        .env("PATH", &without("qemu-img"))
-        .seen()
-        .ended_with(1);
+    let seen = world.limactl(["create", &file]).env("PATH", &without("qemu-img")).seen().ended_with(1);
     seen.says("exec: \\\"qemu-img\\\": executable file not found in $PATH")
         .says(install_hint("qemu-utils"))
         .done();
     assert!(!world.lima_home().join("x").exists());
     world.limactl(["create", &file]).seen().succeeded().done();
     let qemu = format!("qemu-system-{}", std::env::consts::ARCH);
-    let seen = world
-        .limactl(["start", "x"])
-        .env("PATH", &without(&qemu))
-        .seen()
-        .ended_with(1);
-    seen.says(&format!(
-        "exec: \\\"{qemu}\\\": executable file not found in $PATH"
-    ))
-    .says(install_hint("qemu-system"))
-    .done();
-    let seen = world
-        .limactl(["start", "x"])
-        .env("PATH", &without("ssh"))
-        .seen()
-        .ended_with(1);
-    seen.says("exec: \\\"ssh\\\": executable file not found in $PATH")
-        .says("openssh-client")
+    let seen = world.limactl(["start", "x"]).env("PATH", &without(&qemu)).seen().ended_with(1);
+    seen.says(&format!("exec: \\\"{qemu}\\\": executable file not found in $PATH"))
+        .says(install_hint("qemu-system"))
         .done();
+    let seen = world.limactl(["start", "x"]).env("PATH", &without("ssh")).seen().ended_with(1);
+    seen.says("exec: \\\"ssh\\\": executable file not found in $PATH").says("openssh-client").done();
     world.works_again("x");
 }
 
 /// The name of a Debian package, where this machine has such; elsewhere the message names another system's.
 fn install_hint(package: &'static str) -> &'static str {
-    if std::path::Path::new("/usr/bin/apt-get").exists() {
-        package
-    } else {
-        "install"
-    }
+    if std::path::Path::new("/usr/bin/apt-get").exists() { package } else { "install" }
 }
 
 #[test]
 fn an_old_or_silent_qemu_does_not_hang_anything() {
     let world = World::new();
     world.create("x");
-    world.write(
-        "own-qemu",
-        "#!/bin/sh\n# A QEMU of the user's that is no QEMU.\necho 'what?' >&2\nexit 3\n",
-    );
+    world.write("own-qemu", "#!/bin/sh\n# A QEMU of the user's that is no QEMU.\necho 'what?' >&2\nexit 3\n");
     let own = world.path("own-qemu");
-    std::process::Command::new("chmod")
-        .arg("755")
-        .arg(&own)
-        .status()
-        .unwrap();
+    std::process::Command::new("chmod").arg("755").arg(&own).status().unwrap();
     let variable = format!("QEMU_SYSTEM_{}", std::env::consts::ARCH.to_uppercase());
-    let seen = world
-        .limactl(["start", "x"])
-        .env(&variable, &own.display().to_string())
-        .seen()
-        .ended_with(1);
+    let seen = world.limactl(["start", "x"]).env(&variable, &own.display().to_string()).seen().ended_with(1);
     seen.says("<W>/own-qemu").says("what?").done();
     world
         .limactl(["start", "x"])
@@ -388,14 +291,8 @@ fn words_of_qemu_that_refuses_its_options_reach_the_user() {
     world.tell_qemu(json!({ "refuse": "-cpu max: Property 'max-x86_64-cpu.nope' not found" }));
     let seen = world.limactl(["start", "x"]).seen().ended_with(1);
     let last = seen.stderr.lines().last().unwrap().to_owned();
-    assert!(
-        last.starts_with("level=fatal msg=\"QEMU has exited with status 1"),
-        "{seen:#?}"
-    );
-    assert!(
-        last.contains("-cpu max: Property 'max-x86_64-cpu.nope' not found"),
-        "{seen:#?}"
-    );
+    assert!(last.starts_with("level=fatal msg=\"QEMU has exited with status 1"), "{seen:#?}");
+    assert!(last.contains("-cpu max: Property 'max-x86_64-cpu.nope' not found"), "{seen:#?}");
     assert_eq!(world.status("x"), "Stopped");
     world.nothing_runs();
     world.tell_qemu(json!({}));
@@ -424,8 +321,7 @@ fn a_key_that_the_guest_refuses_is_told() {
     world.create("x");
     world.tell_guest("refuses", Some(""));
     let seen = world.limactl(["start", "--timeout=2s", "x"]).seen().ended_with(1);
-    seen.says("did not receive an event with the `running` status in time: key refused: ")
-        .done();
+    seen.says("did not receive an event with the `running` status in time: key refused: ").done();
     world.tell_guest("refuses", None);
     world.limactl(["stop", "x"]).seen().succeeded().done();
     world.works_again("x");
@@ -494,9 +390,7 @@ fn a_vm_that_dies_while_booting_ends_the_start_with_its_cause() {
         .end()
         .ended_with(1)
         .says("level=error msg=\"[hostagent] Driver stopped due to error: QEMU was killed by signal 9\"");
-    seen.says("level=fatal msg=\"exiting, status={")
-        .says("(hint: see `<LH>/x/ha.stderr.log`)")
-        .done();
+    seen.says("level=fatal msg=\"exiting, status={").says("(hint: see `<LH>/x/ha.stderr.log`)").done();
     until("all is gone", || world.processes().is_empty());
     world.tell_guest("hold-ready", None);
     world.works_again("x");
@@ -510,16 +404,9 @@ fn hostile_values_stay_values() {
     let hostile = format!("x'; touch {0}; $(touch {0}) `touch {0}` \\\"", mark.display());
     world.create_with(
         "x",
-        &format!(
-            "env:\n  A: \"{hostile}\"\nmessage: '{{{{.Name}}}} $(touch {})'\n",
-            mark.display()
-        ),
+        &format!("env:\n  A: \"{hostile}\"\nmessage: '{{{{.Name}}}} $(touch {})'\n", mark.display()),
     );
     world.limactl(["start", "x"]).seen().succeeded().done();
-    world
-        .limactl(["shell", "x", "echo", &hostile])
-        .seen()
-        .succeeded()
-        .done();
+    world.limactl(["shell", "x", "echo", &hostile]).seen().succeeded().done();
     assert!(!mark.exists());
 }

@@ -51,17 +51,8 @@ fn an_instance_whose_agent_was_killed_starts_again() {
 #[test]
 fn an_instance_whose_agent_was_killed_is_stopped_in_order() {
     let world = without_agent();
-    world
-        .limactl(["stop", "x"])
-        .seen()
-        .succeeded()
-        .says("The instance x has shut down")
-        .done();
-    assert!(
-        std::fs::read_to_string(world.path("qmp.log"))
-            .unwrap()
-            .contains("system_powerdown")
-    );
+    world.limactl(["stop", "x"]).seen().succeeded().says("The instance x has shut down").done();
+    assert!(std::fs::read_to_string(world.path("qmp.log")).unwrap().contains("system_powerdown"));
     world.nothing_runs();
     world.works_again("x");
 }
@@ -69,12 +60,7 @@ fn an_instance_whose_agent_was_killed_is_stopped_in_order() {
 #[test]
 fn an_instance_whose_agent_was_killed_is_deleted() {
     let world = without_agent();
-    world
-        .limactl(["delete", "x"])
-        .seen()
-        .succeeded()
-        .says("Deleted `x`")
-        .done();
+    world.limactl(["delete", "x"]).seen().succeeded().says("Deleted `x`").done();
     world.nothing_runs();
     assert!(!world.lima_home().join("x").exists());
 }
@@ -123,10 +109,7 @@ fn both_killed_is_stopped_whatever_files_are_left() {
     let pids = [world.agent_pid("x"), world.vm_pid("x")];
     pids.iter().for_each(|pid| signal(*pid, SIGKILL));
     until("both are gone", || !pids.iter().any(|pid| lives(*pid)));
-    assert!(
-        world.files("x").contains(&"ha.sock".to_owned()),
-        "a crash leaves files"
-    );
+    assert!(world.files("x").contains(&"ha.sock".to_owned()), "a crash leaves files");
     assert_eq!(world.status("x"), "Stopped");
     world.works_again("x");
 }
@@ -231,10 +214,7 @@ fn a_start_killed_while_the_agent_prepares_is_picked_up_by_the_next_one() {
         let world = start_killed_at(stage);
         release(&world, stage);
         let seen = world.limactl(["start", "x"]).seen().succeeded();
-        assert!(
-            seen.stderr.contains("READY.") || seen.stderr.contains("is already running"),
-            "{seen:#?}"
-        );
+        assert!(seen.stderr.contains("READY.") || seen.stderr.contains("is already running"), "{seen:#?}");
         assert_eq!(world.status("x"), "Running");
         assert_eq!(world.qemu_calls().len(), 1, "killed at {stage}");
         world.works_again_from_running("x");
@@ -286,12 +266,7 @@ fn each_lock_is_held_by_its_own_process_alone() {
             let mut links = descriptors.into_iter().flatten().filter_map(Result::ok);
             links.any(|link| std::fs::read_link(link.path()).is_ok_and(|target| target == path))
         };
-        world
-            .processes()
-            .iter()
-            .map(|process| process.pid)
-            .filter(|pid| holds(*pid))
-            .collect()
+        world.processes().iter().map(|process| process.pid).filter(|pid| holds(*pid)).collect()
     };
     assert_eq!(holders("ha.lock"), [world.agent_pid("x")]);
     assert_eq!(holders("qemu.lock"), [world.vm_pid("x")]);
@@ -332,12 +307,7 @@ fn a_start_killed_while_the_guest_boots_leaves_a_vm_that_can_be_seen_and_stopped
 #[test]
 fn a_start_killed_while_the_guest_boots_can_be_deleted_by_force() {
     let world = start_killed_at("session");
-    world
-        .limactl(["delete", "-f", "x"])
-        .seen()
-        .succeeded()
-        .says("Deleted `x`")
-        .done();
+    world.limactl(["delete", "-f", "x"]).seen().succeeded().says("Deleted `x`").done();
     world.nothing_runs();
 }
 
@@ -377,10 +347,7 @@ struct Stranger(Child);
 impl Stranger {
     fn called(words: &[&str]) -> Stranger {
         let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", "while :; do sleep 0.1; done"])
-            .args(words)
-            .process_group(0);
+        command.args(["-c", "while :; do sleep 0.1; done"]).args(words).process_group(0);
         let stranger = Stranger(command.spawn().unwrap());
         // The system lets us go on a moment before it shows the new words.
         let last = words.last().unwrap().as_bytes();
@@ -414,10 +381,8 @@ fn numbers_that_belong_to_others_now_are_neither_believed_nor_signalled() {
         ["ha.pid", "qemu.pid"].into_iter().for_each(leave);
         std::fs::write(world.instance_file("x", "ha.sock"), "").unwrap();
         // Of an agent in another boot of this machine.
-        let holder = format!(
-            "{{\"identity\":{{\"pid\":{},\"start_time\":1,\"boot_id\":\"b\"}}}}\n",
-            stranger.pid()
-        );
+        let holder =
+            format!("{{\"identity\":{{\"pid\":{},\"start_time\":1,\"boot_id\":\"b\"}}}}\n", stranger.pid());
         std::fs::write(world.instance_file("x", "ha.lock"), holder).unwrap();
     };
     again();
@@ -439,17 +404,8 @@ fn numbers_that_belong_to_others_now_are_neither_believed_nor_signalled() {
 fn what_another_limactl_runs_is_listed_and_left_alone() {
     let world = World::new();
     world.create("x");
-    let (ha, qemu) = (
-        world.instance_file("x", "ha.pid"),
-        world.instance_file("x", "qemu.pid"),
-    );
-    let agent = Stranger::called(&[
-        "limactl",
-        "hostagent",
-        "--pidfile",
-        &ha.display().to_string(),
-        "x",
-    ]);
+    let (ha, qemu) = (world.instance_file("x", "ha.pid"), world.instance_file("x", "qemu.pid"));
+    let agent = Stranger::called(&["limactl", "hostagent", "--pidfile", &ha.display().to_string(), "x"]);
     let vm = Stranger::called(&["qemu", "-pidfile", &qemu.display().to_string()]);
     std::fs::write(&ha, agent.pid().to_string()).unwrap();
     std::fs::write(&qemu, vm.pid().to_string()).unwrap();
@@ -459,12 +415,7 @@ fn what_another_limactl_runs_is_listed_and_left_alone() {
         (json["hostAgentPID"].as_i64(), json["driverPID"].as_i64()),
         (Some(agent.pid().into()), Some(vm.pid().into()))
     );
-    world
-        .limactl(["start", "x"])
-        .seen()
-        .succeeded()
-        .says("is already running")
-        .done();
+    world.limactl(["start", "x"]).seen().succeeded().says("is already running").done();
     world
         .limactl(["delete", "x"])
         .seen()
@@ -483,10 +434,6 @@ fn the_shared_connection_may_die() {
             signal(process.pid, SIGKILL);
         }
     }
-    world
-        .limactl(["shell", "x", "echo", "there"])
-        .stdout("there\n")
-        .run()
-        .done();
+    world.limactl(["shell", "x", "echo", "there"]).stdout("there\n").run().done();
     world.works_again_from_running("x");
 }

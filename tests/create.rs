@@ -22,11 +22,7 @@ fn created(name: &str) -> String {
 fn an_instance_is_named_after_its_file_and_keeps_its_text() {
     let world = World::new();
     let file = world.file_of("web", "# a comment\n");
-    world
-        .limactl(["create", &file])
-        .stderr(&created("web"))
-        .run()
-        .done();
+    world.limactl(["create", &file]).stderr(&created("web")).run().done();
     let text = fs::read_to_string(world.instance_file("web", "lima.yaml")).unwrap();
     assert_eq!(text, world.yaml() + "# a comment\n");
     assert_eq!(world.status("web"), "Stopped");
@@ -38,11 +34,7 @@ fn a_name_of_ones_own_and_standard_input_make_an_instance() {
     let create = world.limactl(["create", "--name=mine", "-"]).stdin(&world.yaml());
     create.stderr(&created("mine")).run().done();
     let url = format!("file://{}", world.file_of("x", ""));
-    world
-        .limactl(["create", "--name", "other", &url])
-        .stderr(&created("other"))
-        .run()
-        .done();
+    world.limactl(["create", "--name", "other", &url]).stderr(&created("other")).run().done();
     world.limactl(["list", "-q"]).stdout("mine\nother\n").run().done();
 }
 
@@ -51,9 +43,7 @@ fn flags_are_written_into_the_text() {
     let world = World::new();
     let file = world.file_of("x", "# kept\n");
     world
-        .limactl([
-            "create", &file, "--cpus=3", "--memory", "0.5", "--disk=1", "--plain",
-        ])
+        .limactl(["create", &file, "--cpus=3", "--memory", "0.5", "--disk=1", "--plain"])
         .seen()
         .succeeded()
         .done();
@@ -62,11 +52,7 @@ fn flags_are_written_into_the_text() {
     assert_eq!(tail, " 3\nmemory: 0.5GiB\ndisk: 1GiB\n# kept\nplain: true\n");
     let json = world.json("x");
     assert_eq!(
-        (
-            json["cpus"].as_u64(),
-            json["memory"].as_u64(),
-            json["disk"].as_u64()
-        ),
+        (json["cpus"].as_u64(), json["memory"].as_u64(), json["disk"].as_u64()),
         (Some(3), Some(1 << 29), Some(1 << 30))
     );
 }
@@ -85,10 +71,7 @@ fn the_disk_grows_and_a_source_image_is_never_written_to() {
         .output()
         .unwrap();
     let info: serde_json::Value = serde_json::from_slice(&info.stdout).unwrap();
-    assert_eq!(
-        (info["format"].as_str(), info["virtual-size"].as_u64()),
-        (Some("qcow2"), Some(32 << 20))
-    );
+    assert_eq!((info["format"].as_str(), info["virtual-size"].as_u64()), (Some("qcow2"), Some(32 << 20)));
 }
 
 #[test]
@@ -97,11 +80,7 @@ fn two_creations_at_once_make_one_instance() {
     let file = world.file_of("x", "");
     let runs: Vec<_> = (0..4).map(|_| world.limactl(["create", &file]).begin()).collect();
     let ends: Vec<_> = runs.into_iter().map(|run| run.end()).collect();
-    assert_eq!(
-        ends.iter().filter(|seen| seen.status == 0).count(),
-        1,
-        "{ends:#?}"
-    );
+    assert_eq!(ends.iter().filter(|seen| seen.status == 0).count(), 1, "{ends:#?}");
     for loser in ends.into_iter().filter(|seen| seen.status != 0) {
         let last = loser.messages().pop().unwrap();
         let told = last == "instance `x` already exists"
@@ -116,18 +95,12 @@ fn two_creations_at_once_make_one_instance() {
 fn the_key_is_made_once_for_all_instances() {
     let world = World::new();
     let files = ["a", "b", "c"].map(|name| world.file_of(name, ""));
-    let runs: Vec<_> = files
-        .iter()
-        .map(|file| world.limactl(["create", file]).begin())
-        .collect();
+    let runs: Vec<_> = files.iter().map(|file| world.limactl(["create", file]).begin()).collect();
     for run in runs {
         run.end().succeeded().done();
     }
     let key = fs::read_to_string(world.lima_home().join("_config/user.pub")).unwrap();
-    assert!(
-        key.starts_with("ssh-ed25519 ") && key.ends_with(" lima\n"),
-        "{key}"
-    );
+    assert!(key.starts_with("ssh-ed25519 ") && key.ends_with(" lima\n"), "{key}");
     for name in ["a", "b", "c"] {
         let seed = fs::read_to_string(world.instance_file(name, "cloud-config.yaml")).unwrap();
         assert!(seed.contains(key.trim()), "{seed}");
@@ -139,11 +112,7 @@ fn root_is_warned_once_and_the_guest_has_an_ordinary_user() {
     let world = World::new();
     let file = world.file_of("x", "");
     // The names that texts are compared with leave this line out, so it is looked for in the raw output.
-    let output = world
-        .command(env!("CARGO_BIN_EXE_limactl"))
-        .args(["create", &file])
-        .output()
-        .unwrap();
+    let output = world.command(env!("CARGO_BIN_EXE_limactl")).args(["create", &file]).output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     let warnings = text.matches("limactl is running as root: allowed").count();
     assert_eq!(warnings, usize::from(nix::unistd::geteuid().is_root()), "{text}");
@@ -176,25 +145,14 @@ fn a_full_disk_is_told_and_nothing_is_left() {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("no space left in `"), "{text}");
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
-        "_config\n_locks\n",
-        "{text}"
-    );
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "_config\n_locks\n", "{text}");
 }
 
 /// Runs a shell script where mounts are its own; `None`, and one line, where that is not possible.
 fn in_mount_namespace(world: &World, script: &str) -> Option<std::process::Output> {
-    let words: &[&str] = if nix::unistd::geteuid().is_root() {
-        &["-m"]
-    } else {
-        &["-r", "-m"]
-    };
-    let possible = world
-        .command("unshare")
-        .args(words)
-        .args(["mount", "-t", "tmpfs", "none", "/mnt"])
-        .output();
+    let words: &[&str] = if nix::unistd::geteuid().is_root() { &["-m"] } else { &["-r", "-m"] };
+    let possible =
+        world.command("unshare").args(words).args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
     if !possible.is_ok_and(|output| output.status.success()) {
         say(&format!(
             "skipped: a full disk, because `unshare {}` does not give this user mounts of its own",
@@ -202,14 +160,7 @@ fn in_mount_namespace(world: &World, script: &str) -> Option<std::process::Outpu
         ));
         return None;
     }
-    Some(
-        world
-            .command("unshare")
-            .args(words)
-            .args(["sh", "-c", script])
-            .output()
-            .unwrap(),
-    )
+    Some(world.command("unshare").args(words).args(["sh", "-c", script]).output().unwrap())
 }
 
 #[test]

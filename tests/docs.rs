@@ -90,26 +90,14 @@ fn commands_in_code_blocks_of_the_pages_exist() {
                 continue;
             };
             let seen = world.limactl([command.as_str(), "--help"]).seen();
-            assert_eq!(
-                seen.status,
-                0,
-                "{page}: `limactl {}`: {}",
-                words.join(" "),
-                seen.stderr
-            );
-            for flag in words
-                .iter()
-                .filter_map(|word| word.strip_prefix("--"))
-                .filter(|flag| !flag.is_empty())
+            assert_eq!(seen.status, 0, "{page}: `limactl {}`: {}", words.join(" "), seen.stderr);
+            for flag in
+                words.iter().filter_map(|word| word.strip_prefix("--")).filter(|flag| !flag.is_empty())
             {
                 let flag = flag.split('=').next().unwrap_or_default();
                 let known = seen.stdout.contains(&format!("--{flag}"));
                 // Behind the name of an instance, the words of `shell` are another program's.
-                assert!(
-                    known || command == "shell",
-                    "{page}: `limactl {}` has no --{flag}",
-                    words.join(" ")
-                );
+                assert!(known || command == "shell", "{page}: `limactl {}` has no --{flag}", words.join(" "));
             }
             looked_at += 1;
         }
@@ -136,13 +124,8 @@ fn code_blocks(page: &str) -> String {
 
 #[test]
 fn paths_that_the_pages_name_exist() {
-    let pages = fs::read_dir(root().join("docs"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    for page in pages
-        .chain([root().join("README.md")])
-        .filter(|page| page.exists())
-    {
+    let pages = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    for page in pages.chain([root().join("README.md")]).filter(|page| page.exists()) {
         let text = fs::read_to_string(&page).unwrap();
         for word in text.split('`').skip(1).step_by(2) {
             let is_path = ["src/", "tests/", "docs/", "examples/", ".ci/"]
@@ -151,11 +134,7 @@ fn paths_that_the_pages_name_exist() {
             let plain = !word.contains([' ', '*', '<', '{', '$', '…']);
             if is_path && plain {
                 let path = Path::new(word.trim_end_matches('/'));
-                assert!(
-                    root().join(path).exists(),
-                    "{}: `{word}` does not exist",
-                    page.display()
-                );
+                assert!(root().join(path).exists(), "{}: `{word}` does not exist", page.display());
             }
         }
     }

@@ -84,23 +84,14 @@ fn the_socket_answers_as_the_real_one_does() {
     world.start("x");
     let info = format!("{{\"sshLocalPort\":{}}}", world.json("x")["sshLocalPort"]);
     assert_eq!(ask(&world, "GET /v1/info"), ("HTTP/1.1 200 OK".to_owned(), info));
-    assert_eq!(
-        ask(&world, "POST /v1/info"),
-        ("HTTP/1.1 405 Method Not Allowed".to_owned(), String::new())
-    );
+    assert_eq!(ask(&world, "POST /v1/info"), ("HTTP/1.1 405 Method Not Allowed".to_owned(), String::new()));
     assert_eq!(
         ask(&world, "GET /v1/nope"),
-        (
-            "HTTP/1.1 404 Not Found".to_owned(),
-            "404 page not found\n".to_owned()
-        )
+        ("HTTP/1.1 404 Not Found".to_owned(), "404 page not found\n".to_owned())
     );
     let (status, body) = ask(&world, "GET /v1/screenshot");
     assert_eq!(status, "HTTP/1.1 501 Not Implemented");
-    assert_eq!(
-        body,
-        "{\"message\":\"driver \\\"qemu\\\": driver does not support screenshots\"}"
-    );
+    assert_eq!(body, "{\"message\":\"driver \\\"qemu\\\": driver does not support screenshots\"}");
     let boot: serde_json::Value = serde_json::from_str(&ask(&world, "GET /v1/boot").1).unwrap();
     assert_eq!((&boot["ready"], &boot["class"]), (&true.into(), &"none".into()));
 }

@@ -89,10 +89,7 @@ fn each_step_of_a_life_has_its_files_with_their_modes() {
 fn the_version_is_recorded_without_a_line_end() {
     let world = World::new();
     world.create("x");
-    assert_eq!(
-        std::fs::read_to_string(world.instance_file("x", "lima-version")).unwrap(),
-        "2.2.0"
-    );
+    assert_eq!(std::fs::read_to_string(world.instance_file("x", "lima-version")).unwrap(), "2.2.0");
 }
 
 #[test]
@@ -102,12 +99,7 @@ fn nothing_of_a_user_is_written_outside_the_home() {
     world.limactl(["stop", "x"]).seen().succeeded().done();
     assert_eq!(tree(&world.path("tmp")), Vec::<String>::new());
     let firmware = world.path("h/.local");
-    assert_eq!(
-        std::fs::read_dir(world.path("h")).unwrap().count(),
-        1,
-        "only {}",
-        firmware.display()
-    );
+    assert_eq!(std::fs::read_dir(world.path("h")).unwrap().count(), 1, "only {}", firmware.display());
 }
 
 #[test]
@@ -117,11 +109,7 @@ fn a_home_behind_a_link_is_one_home() {
     std::os::unix::fs::symlink(world.path("real"), world.lima_home()).unwrap();
     world.start("x");
     let real = world.path("real").display().to_string();
-    let seen = world
-        .limactl(["list", "x"])
-        .env("LIMA_HOME", &real)
-        .seen()
-        .succeeded();
+    let seen = world.limactl(["list", "x"]).env("LIMA_HOME", &real).seen().succeeded();
     assert!(seen.stdout.contains("\nx       Running"), "{seen:#?}");
     assert_eq!(world.status("x"), "Running");
 }
@@ -134,9 +122,5 @@ fn the_seed_is_a_volume_that_cloud_init_finds() {
     // ISO 9660 section 8.4: the primary descriptor is sector 16; the volume's name is at byte 40.
     assert_eq!(&bytes[16 * 2048 + 1..16 * 2048 + 6], b"CD001");
     assert_eq!(&bytes[16 * 2048 + 40..16 * 2048 + 46], b"cidata");
-    assert!(
-        bytes.len() < 1 << 20,
-        "no guest agent is in it: {} bytes",
-        bytes.len()
-    );
+    assert!(bytes.len() < 1 << 20, "no guest agent is in it: {} bytes", bytes.len());
 }

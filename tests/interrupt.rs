@@ -99,11 +99,7 @@ fn the_first_ctrl_c_stops_a_booting_vm_in_order() {
         "level=warning msg=\"Interrupted: stopping the instance `x` (press Ctrl-C again to kill it)\"\n",
     );
     assert!(seen.stderr.ends_with(INTERRUPTED), "{seen:#?}");
-    assert!(
-        std::fs::read_to_string(world.path("qmp.log"))
-            .unwrap()
-            .contains("system_powerdown")
-    );
+    assert!(std::fs::read_to_string(world.path("qmp.log")).unwrap().contains("system_powerdown"));
     world.tell_qemu(json!({}));
     usable(&world);
 }
@@ -118,10 +114,7 @@ fn the_second_ctrl_c_kills_a_vm_that_hears_no_button() {
         std::fs::read_to_string(&log).is_ok_and(|text| text.contains("system_powerdown"))
     });
     start.interrupt();
-    let seen = start
-        .end()
-        .ended_with(1)
-        .says("Interrupted again: killing the virtual machine");
+    let seen = start.end().ended_with(1).says("Interrupted again: killing the virtual machine");
     assert!(seen.stderr.ends_with(INTERRUPTED), "{seen:#?}");
     assert!(!std::fs::read_to_string(log).unwrap().contains("quit"));
     world.tell_qemu(json!({}));
@@ -154,17 +147,14 @@ fn sigterm_and_a_signal_to_the_program_alone_mean_the_same() {
 
 #[test]
 fn a_start_that_is_interrupted_while_boot_scripts_run_stops_the_vm() {
-    for (file, stage) in [
-        ("hold-ready", "user session is ready"),
-        ("hold-done", "boot scripts must have finished"),
-    ] {
+    for (file, stage) in
+        [("hold-ready", "user session is ready"), ("hold-done", "boot scripts must have finished")]
+    {
         let world = World::new();
         world.tell_guest(file, Some(""));
         let start = started(&world);
         let log = world.instance_file("x", "ha.stderr.log");
-        until(stage, || {
-            std::fs::read_to_string(&log).is_ok_and(|text| text.contains(&format!("`{stage}")))
-        });
+        until(stage, || std::fs::read_to_string(&log).is_ok_and(|text| text.contains(&format!("`{stage}"))));
         start.interrupt();
         let seen = start.end().ended_with(1);
         assert!(seen.stderr.ends_with(INTERRUPTED), "{seen:#?}");
@@ -179,9 +169,7 @@ fn a_restart_is_interrupted_like_a_start() {
     world.start("x");
     world.tell_qemu(json!({ "sshd": false }));
     let restart = world.limactl(["restart", "x"]).begin();
-    until("the second one boots", || {
-        world.qemu_calls().len() == 2 && world.events("x").len() == 1
-    });
+    until("the second one boots", || world.qemu_calls().len() == 2 && world.events("x").len() == 1);
     restart.interrupt();
     let seen = restart.end().ended_with(1);
     assert!(seen.stderr.ends_with(INTERRUPTED), "{seen:#?}");
@@ -218,15 +206,8 @@ fn a_timeout_leaves_the_vm_and_says_how_to_look_and_how_to_stop() {
     assert_eq!(world.status("x"), "Running");
     // A second start does not take it for ready, but waits with its own patience.
     let again = world.limactl(["start", "--timeout=1s", "x"]).seen().ended_with(1);
-    again
-        .says("The instance `x` is already being started; waiting until it is ready")
-        .done();
-    world
-        .limactl(["stop", "x"])
-        .seen()
-        .succeeded()
-        .says("The instance x has shut down")
-        .done();
+    again.says("The instance `x` is already being started; waiting until it is ready").done();
+    world.limactl(["stop", "x"]).seen().succeeded().says("The instance x has shut down").done();
     world.tell_qemu(json!({}));
     usable(&world);
 }

@@ -21,19 +21,8 @@ fn a_name_that_does_not_exist_is_told_and_fails() {
     let world = World::new();
     let unmatched =
         "level=warning msg=\"No instance matching nosuch found.\"\nlevel=fatal msg=\"unmatched instances\"\n";
-    world
-        .limactl(["list", "nosuch"])
-        .stdout(HEADER)
-        .stderr(unmatched)
-        .status(1)
-        .run()
-        .done();
-    world
-        .limactl(["list", "--json", "nosuch"])
-        .stderr(unmatched)
-        .status(1)
-        .run()
-        .done();
+    world.limactl(["list", "nosuch"]).stdout(HEADER).stderr(unmatched).status(1).run().done();
+    world.limactl(["list", "--json", "nosuch"]).stderr(unmatched).status(1).run().done();
 }
 
 #[test]
@@ -47,11 +36,7 @@ fn the_table_has_upstreams_columns() {
          x       Stopped    127.0.0.1:0    qemu      {arch}    1       512MiB    32MiB    <LH>/x\n"
     );
     world.limactl(["list"]).stdout(&table).run().done();
-    world
-        .limactl(["list", "--all-fields", "x"])
-        .stdout(&table)
-        .run()
-        .done();
+    world.limactl(["list", "--all-fields", "x"]).stdout(&table).run().done();
     world.limactl(["list", "-q"]).stdout("x\n").run().done();
 }
 
@@ -60,12 +45,7 @@ fn a_directory_below_the_users_home_is_shown_with_a_tilde() {
     let world = World::new();
     let file = world.file_of("x", "");
     let home = world.path("h/.lima").display().to_string();
-    world
-        .limactl(["create", &file])
-        .without("LIMA_HOME")
-        .seen()
-        .succeeded()
-        .done();
+    world.limactl(["create", &file]).without("LIMA_HOME").seen().succeeded().done();
     let seen = world.limactl(["list"]).without("LIMA_HOME").seen().succeeded();
     assert!(seen.stdout.ends_with("    ~/.lima/x\n"), "{seen:#?}");
     assert!(std::path::Path::new(&home).join("x/lima.yaml").exists());
@@ -82,13 +62,7 @@ fn the_last_port_is_remembered_after_a_stop() {
 }
 
 fn keys(value: &Value) -> String {
-    value
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(" ")
+    value.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -126,11 +100,8 @@ fn json_is_one_line_for_each_instance() {
         world.create(name);
     }
     let seen = world.limactl(["list", "--format=json"]).seen().succeeded();
-    let names: Vec<Value> = seen
-        .stdout
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["name"].take())
-        .collect();
+    let names: Vec<Value> =
+        seen.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["name"].take()).collect();
     assert_eq!(names, ["a", "b"]);
     let seen = world.limactl(["list", "-q", "b", "a"]).seen().succeeded();
     assert_eq!(seen.stdout, "b\na\n");
@@ -143,36 +114,21 @@ fn broken_instances_are_rows_beside_the_good_ones() {
     world.write("lh/bad/lima.yaml", "cpus: [1\n");
     std::fs::create_dir(world.lima_home().join("noyaml")).unwrap();
     let seen = world.limactl(["list"]).seen().succeeded();
-    let rows: Vec<Vec<&str>> = seen
-        .stdout
-        .lines()
-        .skip(1)
-        .map(|line| line.split_whitespace().collect())
-        .collect();
+    let rows: Vec<Vec<&str>> =
+        seen.stdout.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0], ["bad", ":0", "0", "0B", "0B", "<LH>/bad"]);
     assert_eq!(rows[1][..2], ["good", "Stopped"]);
-    assert_eq!(
-        rows[2],
-        ["noyaml", "Broken", ":0", "0", "0B", "0B", "<LH>/noyaml"]
-    );
+    assert_eq!(rows[2], ["noyaml", "Broken", ":0", "0", "0B", "0B", "<LH>/noyaml"]);
     let directory = "level=warning msg=\"The directory `<LH>` does not look like a valid Lima directory: stat <LH>/noyaml/lima.yaml: no such file or directory\"\n";
     assert!(seen.stderr.starts_with(directory), "{seen:#?}");
     let seen =
         seen.says("level=warning msg=\"instance `bad` has errors\" errors=\"[failed to unmarshal YAML");
     seen.says("level=warning msg=\"instance `noyaml` has errors\" errors=\"[open <LH>/noyaml/lima.yaml: no such file or directory]\"").done();
-    world
-        .limactl(["list", "-q"])
-        .stdout("bad\ngood\nnoyaml\n")
-        .stderr(directory)
-        .run()
-        .done();
+    world.limactl(["list", "-q"]).stdout("bad\ngood\nnoyaml\n").stderr(directory).run().done();
     let json = world.json("noyaml");
     assert_eq!(
         json["errors"].to_string(),
-        format!(
-            "[{{\"Op\":\"open\",\"Path\":\"{}\",\"Err\":2}}]",
-            "<LH>/noyaml/lima.yaml"
-        )
+        format!("[{{\"Op\":\"open\",\"Path\":\"{}\",\"Err\":2}}]", "<LH>/noyaml/lima.yaml")
     );
 }
 
@@ -183,16 +139,6 @@ fn a_reader_that_goes_away_is_no_error() {
         world.create(&format!("n{number}"));
     }
     let script = format!("{} list --json | head -c 1", env!("CARGO_BIN_EXE_limactl"));
-    let output = world
-        .command("bash")
-        .args(["-o", "pipefail", "-c", &script])
-        .output()
-        .unwrap();
-    assert_eq!(
-        (
-            output.status.code(),
-            String::from_utf8_lossy(&output.stderr).as_ref()
-        ),
-        (Some(0), "")
-    );
+    let output = world.command("bash").args(["-o", "pipefail", "-c", &script]).output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 }

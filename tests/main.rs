@@ -3,11 +3,7 @@
 //! A file is something that users were told, a test's name is the sentence. Tiers: promises run everywhere, with scripted stand-ins for QEMU and
 //! ssh; `guest` boots a real VM where it is given an image, and says so where it is not.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test that cannot go on fails, and says why"
-)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails, and says why")]
 
 /// A new instance: its directory, its disk, its key, and nothing left of one that cannot be made.
 mod create;

@@ -52,44 +52,17 @@ fn a_boot_leaves_the_hosts_entry_the_environment_and_the_markers() {
         assert!(!guest.path("run/lima-boot-failed").exists());
         assert!(!guest.path("run/evaluated").exists(), "{shell} evaluated a value");
         let profile = guest.read("home/lima.guest/.profile");
-        assert_eq!(
-            profile,
-            "# Lima BEGIN\nPATH=\"$PATH:/usr/sbin:/sbin\"\nexport PATH\n# Lima END\n"
-        );
-        assert_eq!(
-            fs::metadata(guest.path("home/lima.guest/.profile"))
-                .unwrap()
-                .uid(),
-            guest.user_uid()
-        );
-        assert_eq!(
-            fs::metadata(guest.path("home/lima.guest")).unwrap().uid(),
-            guest.user_uid()
-        );
-        assert_eq!(
-            fs::read_link(guest.path("home/lima.linux")).unwrap(),
-            Path::new("lima.guest")
-        );
-        assert!(
-            guest
-                .read("etc/sysctl.d/99-lima.conf")
-                .contains("ip_unprivileged_port_start = 0")
-        );
+        assert_eq!(profile, "# Lima BEGIN\nPATH=\"$PATH:/usr/sbin:/sbin\"\nexport PATH\n# Lima END\n");
+        assert_eq!(fs::metadata(guest.path("home/lima.guest/.profile")).unwrap().uid(), guest.user_uid());
+        assert_eq!(fs::metadata(guest.path("home/lima.guest")).unwrap().uid(), guest.user_uid());
+        assert_eq!(fs::read_link(guest.path("home/lima.linux")).unwrap(), Path::new("lima.guest"));
+        assert!(guest.read("etc/sysctl.d/99-lima.conf").contains("ip_unprivileged_port_start = 0"));
 
         let again = guest.boot(&shell);
-        assert_eq!(
-            (again.code, again.console),
-            (0, run.console),
-            "{shell}: {}",
-            again.log
-        );
+        assert_eq!((again.code, again.console), (0, run.console), "{shell}: {}", again.log);
         assert_eq!(guest.read("etc/hosts"), hosts, "{shell}, second run");
         assert_eq!(guest.read("etc/environment"), environment, "{shell}, second run");
-        assert_eq!(
-            guest.read("home/lima.guest/.profile"),
-            profile,
-            "{shell}, second run"
-        );
+        assert_eq!(guest.read("home/lima.guest/.profile"), profile, "{shell}, second run");
     }
 }
 
@@ -110,40 +83,19 @@ fn provisions_run_by_mode_and_a_failed_one_is_named() {
         values.env = [("FOO".to_owned(), "foo # cut".to_owned())].into();
         values.params = [("k".to_owned(), "v $(touch /run/evaluated) 'w' \"".to_owned())].into();
         values.provisions = [
-            ProvisionMode::User {
-                script: order("user"),
-            },
-            ProvisionMode::System {
-                script: order("system"),
-            },
-            ProvisionMode::System {
-                script: "#!/bin/sh\nexit 3\n".to_owned(),
-            },
-            ProvisionMode::System {
-                script: "not a shell's word (\n".to_owned(),
-            },
+            ProvisionMode::User { script: order("user") },
+            ProvisionMode::System { script: order("system") },
+            ProvisionMode::System { script: "#!/bin/sh\nexit 3\n".to_owned() },
+            ProvisionMode::System { script: "not a shell's word (\n".to_owned() },
             data("/home/new/folder/a b.conf", true, "lima:lima", "new\n"),
             data("/etc/kept.conf", false, "root:root", "new\n"),
             data("/home", true, "root:root", ""),
-            ProvisionMode::Dependency {
-                script: order("dependency"),
-                skip_default_resolution: false,
-            },
-            ProvisionMode::Boot {
-                script: "echo \"boot $PARAM_k\" >/run/boot-ran; exit 7".to_owned(),
-            },
-            ProvisionMode::Boot {
-                script: "if true (".to_owned(),
-            },
-            ProvisionMode::Boot {
-                script: "echo last >>/run/boot-ran\n".to_owned(),
-            },
-            ProvisionMode::System {
-                script: "echo without an interpreter line >>/run/order".to_owned(),
-            },
-            ProvisionMode::User {
-                script: "#!/bin/sh\nexit 4\n".to_owned(),
-            },
+            ProvisionMode::Dependency { script: order("dependency"), skip_default_resolution: false },
+            ProvisionMode::Boot { script: "echo \"boot $PARAM_k\" >/run/boot-ran; exit 7".to_owned() },
+            ProvisionMode::Boot { script: "if true (".to_owned() },
+            ProvisionMode::Boot { script: "echo last >>/run/boot-ran\n".to_owned() },
+            ProvisionMode::System { script: "echo without an interpreter line >>/run/order".to_owned() },
+            ProvisionMode::User { script: "#!/bin/sh\nexit 4\n".to_owned() },
         ]
         .map(|mode| Provision { mode })
         .into();
@@ -152,20 +104,9 @@ fn provisions_run_by_mode_and_a_failed_one_is_named() {
         guest.write("etc/hosts", "::1 localhost\n");
         guest.early();
         let early = guest.early();
-        assert_eq!(
-            early.console,
-            [format!("LIMA-BOOT {IID} cloud-init")],
-            "{}",
-            early.log
-        );
-        assert_eq!(
-            guest.read("etc/hosts"),
-            "::1 localhost\n192.168.5.15\tlima-default\n"
-        );
-        assert_eq!(
-            guest.read("run/boot-ran"),
-            format!("boot {}\nlast\n", values.params["k"])
-        );
+        assert_eq!(early.console, [format!("LIMA-BOOT {IID} cloud-init")], "{}", early.log);
+        assert_eq!(guest.read("etc/hosts"), "::1 localhost\n192.168.5.15\tlima-default\n");
+        assert_eq!(guest.read("run/boot-ran"), format!("boot {}\nlast\n", values.params["k"]));
 
         let look = "cat '/home/new/folder/a b.conf' >/out/written";
         let run = guest.run("", &format!("{shell} /cidata/boot.sh"), look);
@@ -173,16 +114,8 @@ fn provisions_run_by_mode_and_a_failed_one_is_named() {
         assert_eq!(guest.read("run/lima-boot-done"), format!("{IID}\n"));
         let failed = "provision.boot/00000008 7\nprovision.boot/00000009 2\nprovision.data/00000006 1\n\
                       provision.system/00000002 3\nprovision.system/00000003 2\nprovision.user/00000012 4\n";
-        assert_eq!(
-            guest.read("run/lima-boot-failed"),
-            format!("{IID}\n{failed}"),
-            "{shell}: {}",
-            run.log
-        );
-        assert!(
-            run.console
-                .contains(&format!("LIMA-BOOT {IID} failed provision.user/00000012"))
-        );
+        assert_eq!(guest.read("run/lima-boot-failed"), format!("{IID}\n{failed}"), "{shell}: {}", run.log);
+        assert!(run.console.contains(&format!("LIMA-BOOT {IID} failed provision.user/00000012")));
         assert_eq!(run.console.last().unwrap(), &format!("LIMA-BOOT {IID} done"));
         let param = &values.params["k"];
         assert_eq!(
@@ -195,10 +128,7 @@ fn provisions_run_by_mode_and_a_failed_one_is_named() {
         let written = guest.path("home/new/folder/a b.conf");
         assert_eq!(guest.read("out/written"), "new\n");
         let metadata = fs::metadata(&written).unwrap();
-        assert_eq!(
-            (metadata.permissions().mode() & 0o7777, metadata.uid()),
-            (0o600, guest.user_uid())
-        );
+        assert_eq!((metadata.permissions().mode() & 0o7777, metadata.uid()), (0o600, guest.user_uid()));
         assert_eq!(guest.read("etc/kept.conf"), "old\n");
         assert!(!guest.path("run/evaluated").exists(), "{shell} evaluated a value");
         assert!(!guest.path("home/lima.guest/.lima-user-script").exists());
@@ -213,9 +143,7 @@ fn a_plain_guest_runs_provisions_and_nothing_of_the_boot_scripts() {
     let mut values = values();
     values.plain = true;
     values.provisions = [
-        ProvisionMode::System {
-            script: "#!/bin/sh\necho system >>/run/order\n".to_owned(),
-        },
+        ProvisionMode::System { script: "#!/bin/sh\necho system >>/run/order\n".to_owned() },
         ProvisionMode::Dependency {
             script: "#!/bin/sh\necho dependency >>/run/order\n".to_owned(),
             skip_default_resolution: false,
@@ -255,22 +183,12 @@ fn a_redirect_by_iptables_is_first_and_follows_new_ports() {
     };
     let before = "iptables -t nat -A PREROUTING -p tcp -j ACCEPT";
     let run = guest.run(before, "sh /cidata/boot.sh", rules);
-    assert_eq!(
-        (run.code, guest.read("out/rules")),
-        (0, expected(33036, 45997)),
-        "{}",
-        run.log
-    );
+    assert_eq!((run.code, guest.read("out/rules")), (0, expected(33036, 45997)), "{}", run.log);
     values.udp_dns_port = 1024;
     values.tcp_dns_port = 1025;
     let renewed = "sh /cidata/boot.sh && sed -i -e s/33036/1024/ -e s/45997/1025/ /cidata/lima.env && sh /cidata/boot.sh";
     let run = guest.run(before, renewed, rules);
-    assert_eq!(
-        (run.code, guest.read("out/rules")),
-        (0, expected(1024, 1025)),
-        "{}",
-        run.log
-    );
+    assert_eq!((run.code, guest.read("out/rules")), (0, expected(1024, 1025)), "{}", run.log);
 }
 
 #[test]
@@ -295,11 +213,7 @@ fn a_redirect_by_nft_serves_where_iptables_is_not() {
             let head = format!("\tchain {hook} {{\n\t\ttype nat hook {hook} priority -110; policy accept;\n");
             format!("{head}{rules}\t}}\n")
         };
-        format!(
-            "table ip lima-dns {{\n{}\n{}}}\n",
-            chain("prerouting"),
-            chain("output")
-        )
+        format!("table ip lima-dns {{\n{}\n{}}}\n", chain("prerouting"), chain("output"))
     };
     let rule = |protocol: &str, port: u16| {
         format!("\t\tip daddr 192.168.5.3 {protocol} dport 53 dnat to 192.168.5.2:{port}\n")
@@ -307,10 +221,7 @@ fn a_redirect_by_nft_serves_where_iptables_is_not() {
     assert_eq!(run.code, 0, "{}", run.log);
     // Some versions print a number for the hook's place, some a name and a distance.
     let read = |name: &str| guest.read(name).replace("dstnat - 10", "-110");
-    assert_eq!(
-        read("out/first"),
-        table(&(rule("udp", 33036) + &rule("tcp", 45997)))
-    );
+    assert_eq!(read("out/first"), table(&(rule("udp", 33036) + &rule("tcp", 45997))));
     assert_eq!(read("out/rules"), table(&rule("udp", 1024)));
 }
 
@@ -319,39 +230,19 @@ fn a_guest_without_packages_and_network_still_finishes_its_boot() {
     let Some(guest) = Guest::new(&with_dns(33036, 45997)) else {
         return;
     };
-    guest.hide(&[
-        "iptables",
-        "iptables-restore",
-        "nft",
-        "zypper",
-        "dnf",
-        "yum",
-        "apk",
-        "pacman",
-    ]);
+    guest.hide(&["iptables", "iptables-restore", "nft", "zypper", "dnf", "yum", "apk", "pacman"]);
     guest.fake("apt-get", "echo \"$@\" >>/out/apt\nexit 100\n");
     let run = guest.boot("sh");
     assert_eq!(run.code, 1, "{}", run.log);
     assert_eq!(guest.read("run/lima-boot-done"), format!("{IID}\n"));
-    assert_eq!(
-        guest.read("run/lima-boot-failed"),
-        format!("{IID}\nboot.Linux/30-install-packages.sh 100\n")
-    );
+    assert_eq!(guest.read("run/lima-boot-failed"), format!("{IID}\nboot.Linux/30-install-packages.sh 100\n"));
     assert!(guest.read("out/apt").contains("Acquire::http::Timeout=10"));
 
     // With the port switched off, no package manager is asked.
     guest.write("out/apt", "");
-    let run = guest.run(
-        "sed -i s/DNS_LOCAL_PORT=.*/DNS_LOCAL_PORT=0/ /cidata/lima.env",
-        "sh /cidata/boot.sh",
-        "",
-    );
-    assert_eq!(
-        (run.code, guest.read("out/apt")),
-        (0, String::new()),
-        "{}",
-        run.log
-    );
+    let run =
+        guest.run("sed -i s/DNS_LOCAL_PORT=.*/DNS_LOCAL_PORT=0/ /cidata/lima.env", "sh /cidata/boot.sh", "");
+    assert_eq!((run.code, guest.read("out/apt")), (0, String::new()), "{}", run.log);
 }
 
 #[test]
@@ -373,10 +264,7 @@ fn an_alpine_guest_gets_what_other_distributions_have() {
         let repositories = "http://m/alpine/v3.20/main\n#http://m/alpine/v3.20/community\n\
                             http://m/alpine/v3.20/community\n";
         assert_eq!(guest.read("etc/apk/repositories"), repositories, "{shell}");
-        assert_eq!(
-            guest.read("etc/sudoers"),
-            "lima ALL=(ALL) NOPASSWD:ALL\nroot ALL=(ALL) NOPASSWD:ALL\n"
-        );
+        assert_eq!(guest.read("etc/sudoers"), "lima ALL=(ALL) NOPASSWD:ALL\nroot ALL=(ALL) NOPASSWD:ALL\n");
     }
 }
 
@@ -386,17 +274,11 @@ fn an_alpine_guest_whose_stock_user_is_in_the_way_reboots_without_him() {
         return;
     };
     alpine(&guest);
-    guest.write(
-        "etc/passwd",
-        "root:x:0:0::/root:/bin/sh\nalpine:x:1000:1000::/home/alpine:/bin/sh\n",
-    );
+    guest.write("etc/passwd", "root:x:0:0::/root:/bin/sh\nalpine:x:1000:1000::/home/alpine:/bin/sh\n");
     let run = guest.boot("sh");
     assert_eq!(run.code, 0, "{}", run.log);
     let calls = guest.read("out/calls");
-    assert!(
-        calls.starts_with("deluser --remove-home alpine\ncloud-init clean --logs\nreboot\n"),
-        "{calls}"
-    );
+    assert!(calls.starts_with("deluser --remove-home alpine\ncloud-init clean --logs\nreboot\n"), "{calls}");
     assert_eq!(guest.read("run/lima-reboot-required"), format!("{IID}\n"));
     assert!(!guest.path("run/lima-boot-done").exists());
     assert!(!run.console.iter().any(|line| line.ends_with(" scripts")));
@@ -405,23 +287,12 @@ fn an_alpine_guest_whose_stock_user_is_in_the_way_reboots_without_him() {
 /// Makes a guest look like Alpine as its cloud image comes; programs that change it write down how they were called.
 fn alpine(guest: &Guest) {
     guest.write("etc/alpine-release", "3.20.3\n");
-    guest.write(
-        "etc/apk/repositories",
-        "http://m/alpine/v3.20/main\n#http://m/alpine/v3.20/community\n",
-    );
+    guest.write("etc/apk/repositories", "http://m/alpine/v3.20/main\n#http://m/alpine/v3.20/community\n");
     guest.write("etc/sudoers", "lima ALL=(ALL) NOPASSWD:ALL\n");
     guest.write("etc/shadow", "root:*::0:::::\nlima:!:19000:0:99999:7:::\n");
     let sshd = "AllowTcpForwarding no\n#UsePAM no\nX11Forwarding no\nMatch User x\n";
     guest.write("etc/ssh/sshd_config", sshd);
-    for name in [
-        "deluser",
-        "cloud-init",
-        "reboot",
-        "usermod",
-        "apk",
-        "rc-service",
-        "rc-update",
-    ] {
+    for name in ["deluser", "cloud-init", "reboot", "usermod", "apk", "rc-service", "rc-update"] {
         guest.fake(name, "echo ${0##*/} \"$@\" >>/out/calls\n");
     }
 }
@@ -440,11 +311,7 @@ fn an_interface_that_cloud_init_could_not_name_is_named() {
     // The address goes with the link; what gives it back in a guest is its network service.
     let early = guest.run(link, "sh /early.sh", "ip -o link show eth0 >/out/link");
     assert_eq!(early.code, 0, "{}", early.log);
-    assert!(
-        guest.read("out/link").contains("52:55:55:ff:ef:5c"),
-        "{}",
-        early.log
-    );
+    assert!(guest.read("out/link").contains("52:55:55:ff:ef:5c"), "{}", early.log);
 }
 
 #[test]
@@ -459,16 +326,9 @@ fn the_shell_linter_has_nothing_to_say() {
         let path = folder.path().join(file.path.replace('/', "_"));
         fs::write(&path, &file.content).unwrap();
         // 1091: what a script reads in the guest is elsewhere here.
-        let output = Command::new("shellcheck")
-            .args(["-s", "sh", "-e", "SC1091"])
-            .arg(&path)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stdout)
-        );
+        let output =
+            Command::new("shellcheck").args(["-s", "sh", "-e", "SC1091"]).arg(&path).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
 }
 
@@ -487,11 +347,7 @@ fn values() -> Values {
             passwordless_sudo: true,
         },
         ssh_public_keys: vec!["ssh-ed25519 AAAA test".to_owned()],
-        nics: vec![Nic {
-            name: "eth0".to_owned(),
-            mac: "52:55:55:FF:ef:5c".to_owned(),
-            metric: 200,
-        }],
+        nics: vec![Nic { name: "eth0".to_owned(), mac: "52:55:55:FF:ef:5c".to_owned(), metric: 200 }],
         dns: Vec::new(),
         slirp: Slirp {
             gateway: "192.168.5.2".parse().unwrap(),
@@ -514,9 +370,5 @@ fn values() -> Values {
 }
 
 fn with_dns(udp: u16, tcp: u16) -> Values {
-    Values {
-        udp_dns_port: udp,
-        tcp_dns_port: tcp,
-        ..values()
-    }
+    Values { udp_dns_port: udp, tcp_dns_port: tcp, ..values() }
 }

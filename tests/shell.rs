@@ -6,11 +6,7 @@ use crate::support::World;
 fn a_command_runs_in_the_guest_and_its_exit_code_is_ours() {
     let world = World::new();
     world.start("x");
-    world
-        .limactl(["shell", "x", "echo", "hello  there"])
-        .stdout("hello  there\n")
-        .run()
-        .done();
+    world.limactl(["shell", "x", "echo", "hello  there"]).stdout("hello  there\n").run().done();
     world
         .limactl(["shell", "x", "sh", "-c", "echo to stderr >&2; exit 7"])
         .stderr("to stderr\n")
@@ -29,28 +25,16 @@ fn a_command_runs_in_the_guest_and_its_exit_code_is_ours() {
 fn input_reaches_the_command() {
     let world = World::new();
     world.start("x");
-    world
-        .limactl(["shell", "x", "cat"])
-        .stdin("a\nb\n")
-        .stdout("a\nb\n")
-        .run()
-        .done();
+    world.limactl(["shell", "x", "cat"]).stdin("a\nb\n").stdout("a\nb\n").run().done();
 }
 
 #[test]
 fn a_working_directory_that_is_not_there_is_told() {
     let world = World::new();
     world.start("x");
-    let seen = world
-        .limactl(["shell", "--workdir", "/nonexistent", "x", "pwd"])
-        .seen()
-        .ended_with(1);
+    let seen = world.limactl(["shell", "--workdir", "/nonexistent", "x", "pwd"]).seen().ended_with(1);
     seen.says("/nonexistent").done();
-    world
-        .limactl(["shell", "--workdir", "/", "x", "pwd"])
-        .stdout("/\n")
-        .run()
-        .done();
+    world.limactl(["shell", "--workdir", "/", "x", "pwd"]).stdout("/\n").run().done();
 }
 
 #[test]
@@ -71,16 +55,8 @@ fn the_shared_connection_carries_the_session() {
     let calls = std::fs::read_to_string(world.path("ssh.argv")).unwrap();
     let last = calls.trim_end().rsplit("\n\n").next().unwrap();
     let socket = world.instance_file("x", "ssh.sock").display().to_string();
-    for words in [
-        "ControlMaster=auto",
-        &format!("ControlPath=\"{socket}\""),
-        "User=",
-        "BatchMode=yes",
-    ] {
+    for words in ["ControlMaster=auto", &format!("ControlPath=\"{socket}\""), "User=", "BatchMode=yes"] {
         assert!(last.contains(words), "{words}: {last}");
     }
-    assert!(
-        last.starts_with("-F\n/dev/null\n"),
-        "no configuration of the user takes part: {last}"
-    );
+    assert!(last.starts_with("-F\n/dev/null\n"), "no configuration of the user takes part: {last}");
 }

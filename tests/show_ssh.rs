@@ -36,10 +36,7 @@ fn without_machine(text: &str) -> String {
 fn options_are_shown_one_in_a_line_also_before_the_first_start() {
     let world = World::new();
     world.create("x");
-    let seen = world
-        .limactl(["show-ssh", "--format=options", "x"])
-        .seen()
-        .succeeded();
+    let seen = world.limactl(["show-ssh", "--format=options", "x"]).seen().succeeded();
     assert_eq!(seen.stderr, DEPRECATED);
     assert_eq!(without_machine(&seen.stdout), OPTIONS);
 }
@@ -50,18 +47,11 @@ fn the_command_line_is_that_of_a_shell() {
     world.create("x");
     let seen = world.limactl(["show-ssh", "x"]).seen().succeeded();
     assert!(
-        seen.stdout
-            .starts_with("ssh -o 'IdentityFile=\"<LH>/_config/user\"' -o StrictHostKeyChecking=no "),
+        seen.stdout.starts_with("ssh -o 'IdentityFile=\"<LH>/_config/user\"' -o StrictHostKeyChecking=no "),
         "{seen:#?}"
     );
-    assert!(
-        seen.stdout.ends_with(" -o Hostname=127.0.0.1 -o Port=0 lima-x\n"),
-        "{seen:#?}"
-    );
-    let args = world
-        .limactl(["show-ssh", "--format", "args", "x"])
-        .seen()
-        .succeeded();
+    assert!(seen.stdout.ends_with(" -o Hostname=127.0.0.1 -o Port=0 lima-x\n"), "{seen:#?}");
+    let args = world.limactl(["show-ssh", "--format", "args", "x"]).seen().succeeded();
     assert_eq!(format!("ssh {} lima-x\n", args.stdout.trim_end()), seen.stdout);
 }
 
@@ -69,24 +59,13 @@ fn the_command_line_is_that_of_a_shell() {
 fn the_configuration_is_the_one_that_a_start_writes() {
     let world = World::new();
     world.start("x");
-    let seen = world
-        .limactl(["show-ssh", "--format", "config", "x"])
-        .seen()
-        .succeeded();
+    let seen = world.limactl(["show-ssh", "--format", "config", "x"]).seen().succeeded();
     let written = std::fs::read_to_string(world.instance_file("x", "ssh.config")).unwrap();
     let comments = written.lines().take_while(|line| line.starts_with('#')).count();
     assert_eq!(comments, 3);
-    let rest: String = written
-        .lines()
-        .skip(comments)
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let rest: String = written.lines().skip(comments).map(|line| format!("{line}\n")).collect();
     assert_eq!(crate::support::names::put(&rest, world.root()), seen.stdout);
-    assert!(
-        seen.stdout
-            .starts_with("Host lima-x\n  IdentityFile \"<LH>/_config/user\"\n"),
-        "{seen:#?}"
-    );
+    assert!(seen.stdout.starts_with("Host lima-x\n  IdentityFile \"<LH>/_config/user\"\n"), "{seen:#?}");
 }
 
 #[test]
@@ -112,12 +91,7 @@ fn ssh_understands_the_configuration() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let port = format!("port {}\n", world.json("x")["sshLocalPort"]);
-    for words in [
-        "hostname 127.0.0.1\n",
-        &port,
-        "controlpersist yes\n",
-        "batchmode yes\n",
-    ] {
+    for words in ["hostname 127.0.0.1\n", &port, "controlpersist yes\n", "batchmode yes\n"] {
         assert!(text.contains(words), "{words}: {text}");
     }
 }

@@ -41,15 +41,7 @@ fn a_start_tells_each_step_and_ends_with_ready() {
     world.create("x");
     let seen = world.limactl(["start", "x"]).seen().succeeded();
     assert_eq!(seen.stdout, "");
-    tells(
-        &seen.stderr,
-        &story(&[
-            &["Using the existing instance `x`"],
-            &BOOT,
-            &REQUIREMENTS,
-            &[READY],
-        ]),
-    );
+    tells(&seen.stderr, &story(&[&["Using the existing instance `x`"], &BOOT, &REQUIREMENTS, &[READY]]));
     assert_eq!(world.status("x"), "Running");
 }
 
@@ -58,19 +50,13 @@ fn a_file_is_created_and_started_in_one_command() {
     let world = World::new();
     let file = world.file_of("x", "");
     let seen = world.limactl(["start", &file]).seen().succeeded();
-    let (creation, start) = seen
-        .stderr
-        .split_at(seen.stderr.find("level=info msg=\"Starting").unwrap());
+    let (creation, start) = seen.stderr.split_at(seen.stderr.find("level=info msg=\"Starting").unwrap());
     assert!(
         creation.ends_with("level=info msg=\"Resize instance x's disk from 16MiB to 32MiB\"\n"),
         "{creation}"
     );
     tells(start, &story(&[&BOOT, &REQUIREMENTS, &[READY]]));
-    world
-        .limactl(["start", &file])
-        .fatal("instance `x` already exists (`<LH>/x`)")
-        .run()
-        .done();
+    world.limactl(["start", &file]).fatal("instance `x` already exists (`<LH>/x`)").run().done();
 }
 
 #[test]
@@ -101,12 +87,7 @@ fn the_default_instance_needs_no_name() {
         "The instance `default` is already running. Run `limactl shell default` to open the shell.",
     ];
     world.limactl(["start"]).tells(&told).run().done();
-    world
-        .limactl(["stop"])
-        .seen()
-        .succeeded()
-        .says("The instance default has shut down")
-        .done();
+    world.limactl(["stop"]).seen().succeeded().says("The instance default has shut down").done();
 }
 
 #[test]
@@ -118,26 +99,16 @@ fn a_plain_instance_says_so_and_is_entered_by_ssh_alone() {
     let seen = seen
         .says("[hostagent] Waiting for the essential requirement 1 of 2: `ssh`")
         .says_not("user session is ready");
-    seen.says("READY. Run `ssh -F <LH>/x/ssh.config lima-x` to open the shell.")
-        .done();
+    seen.says("READY. Run `ssh -F <LH>/x/ssh.config lima-x` to open the shell.").done();
 }
 
 #[test]
 fn flags_of_a_start_change_the_configuration() {
     let world = World::new();
     world.create("x");
-    world
-        .limactl(["start", "x", "--cpus=2"])
-        .seen()
-        .succeeded()
-        .done();
+    world.limactl(["start", "x", "--cpus=2"]).seen().succeeded().done();
     let calls = world.qemu_calls();
-    assert!(
-        calls[0]
-            .windows(2)
-            .any(|pair| pair == ["-smp", "2,sockets=1,cores=2,threads=1"]),
-        "{calls:?}"
-    );
+    assert!(calls[0].windows(2).any(|pair| pair == ["-smp", "2,sockets=1,cores=2,threads=1"]), "{calls:?}");
     assert_eq!(world.json("x")["cpus"], 2);
 }
 
@@ -158,24 +129,16 @@ fn a_probe_is_waited_for_under_its_own_name() {
     });
     world.write("flag", "");
     let seen = start.end().succeeded();
-    seen.says("[hostagent] The optional requirement 1 of 1 is satisfied")
-        .says(READY)
-        .done();
+    seen.says("[hostagent] The optional requirement 1 of 1 is satisfied").says(READY).done();
 }
 
 #[test]
 fn a_message_follows_ready_with_the_port_of_this_run() {
     let world = World::new();
-    world.create_with(
-        "x",
-        "message: |\n  {{.Name}} is at {{.SSHAddress}}:{{.SSHLocalPort}}\n",
-    );
+    world.create_with("x", "message: |\n  {{.Name}} is at {{.SSHAddress}}:{{.SSHLocalPort}}\n");
     let seen = world.limactl(["start", "x"]).seen().succeeded();
     let (_, message) = seen.stderr.split_once(READY).unwrap();
-    assert_eq!(
-        message,
-        "\"\nlevel=info msg=\"Message from the instance `x`:\"\nx is at 127.0.0.1:<PORT>\n"
-    );
+    assert_eq!(message, "\"\nlevel=info msg=\"Message from the instance `x`:\"\nx is at 127.0.0.1:<PORT>\n");
 }
 
 #[test]
@@ -198,12 +161,7 @@ fn the_stages_of_the_boot_are_told_while_waiting() {
         std::fs::read_to_string(&log).is_ok_and(|text| text.contains("\"msg\":\"Guest: "))
     });
     world.tell_qemu(json!({}));
-    start
-        .end()
-        .succeeded()
-        .says("level=info msg=\"[hostagent] Guest: ")
-        .says(READY)
-        .done();
+    start.end().succeeded().says("level=info msg=\"[hostagent] Guest: ").says(READY).done();
 }
 
 #[test]
@@ -221,10 +179,7 @@ fn a_second_start_waits_with_the_first_one() {
     release_the_session(&world);
     first.end().succeeded().says(READY).done();
     let seen = second.end().succeeded();
-    assert!(
-        seen.stderr.contains(READY) || seen.stderr.contains("is already running"),
-        "{seen:#?}"
-    );
+    assert!(seen.stderr.contains(READY) || seen.stderr.contains("is already running"), "{seen:#?}");
     assert_eq!(world.qemu_calls().len(), 1);
 }
 
@@ -247,9 +202,7 @@ fn a_start_in_the_foreground_is_the_host_agent_itself() {
     let world = World::new();
     world.create("x");
     let start = world.limactl(["start", "x", "--foreground"]).begin();
-    until("it runs", || {
-        world.events("x").iter().any(|event| event["running"] == true)
-    });
+    until("it runs", || world.events("x").iter().any(|event| event["running"] == true));
     assert_eq!(world.agent_pid("x"), start.pid());
     assert_eq!(world.status("x"), "Running");
     start.signal(nix::sys::signal::Signal::SIGTERM);

@@ -42,17 +42,8 @@ fn a_guest_that_is_still_booting_and_hears_no_button_is_stopped_all_the_same() {
     world.tell_qemu(json!({ "power": false, "sshd": false }));
     let start = world.limactl(["start", "x"]).begin();
     until("it boots", || !world.events("x").is_empty());
-    world
-        .limactl(["stop", "x"])
-        .seen()
-        .succeeded()
-        .says("The instance x has shut down")
-        .done();
-    start
-        .end()
-        .ended_with(1)
-        .says("the instance `x` was stopped while it was being started")
-        .done();
+    world.limactl(["stop", "x"]).seen().succeeded().says("The instance x has shut down").done();
+    start.end().ended_with(1).says("the instance `x` was stopped while it was being started").done();
     assert_eq!(world.status("x"), "Stopped");
     world.nothing_runs();
     let commands = std::fs::read_to_string(world.path("qmp.log")).unwrap();
@@ -102,9 +93,7 @@ fn a_restart_stops_and_starts() {
     world.start("x");
     let before = world.agent_pid("x");
     let seen = world.limactl(["restart", "x"]).seen().succeeded();
-    seen.says("The instance x has shut down")
-        .says("READY. Run `limactl shell x` to open the shell.")
-        .done();
+    seen.says("The instance x has shut down").says("READY. Run `limactl shell x` to open the shell.").done();
     assert_ne!(world.agent_pid("x"), before);
     assert_eq!(world.status("x"), "Running");
 }
@@ -126,12 +115,7 @@ fn a_running_instance_is_deleted_only_by_force() {
     let refusal = "failed to delete instance `x`: expected status `Stopped`, got `Running`";
     world.limactl(["delete", "x"]).fatal(refusal).run().done();
     assert_eq!(world.status("x"), "Running");
-    world
-        .limactl(["delete", "-f", "x"])
-        .seen()
-        .succeeded()
-        .says("Deleted `x` (`<LH>/x`)")
-        .done();
+    world.limactl(["delete", "-f", "x"]).seen().succeeded().says("Deleted `x` (`<LH>/x`)").done();
     world.nothing_runs();
     assert!(!world.lima_home().join("x").exists());
 }

@@ -16,16 +16,10 @@ fn files(folders: &[&str], kinds: &[&str]) -> Vec<(String, String)> {
     while let Some(path) = pending.pop() {
         if path.is_dir() {
             let skipped = ["target", "corpus", "artifacts", ".git"];
-            if !path
-                .file_name()
-                .is_some_and(|name| skipped.iter().any(|skip| name == *skip))
-            {
+            if !path.file_name().is_some_and(|name| skipped.iter().any(|skip| name == *skip)) {
                 pending.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
             }
-        } else if kinds
-            .iter()
-            .any(|kind| path.extension().is_some_and(|extension| extension == *kind))
-        {
+        } else if kinds.iter().any(|kind| path.extension().is_some_and(|extension| extension == *kind)) {
             let name = path.strip_prefix(&root).unwrap().display().to_string();
             found.push((name, fs::read_to_string(&path).unwrap()));
         }
@@ -50,12 +44,7 @@ fn every_file_says_in_its_first_line_what_it_is_for() {
         first.starts_with(header)
     };
     let all = files(&["src", "tests", "examples", ".ci"], &["rs", "sh", "py"]);
-    none(
-        all.into_iter()
-            .filter(|(name, text)| !says(name, text))
-            .map(|(name, _)| name)
-            .collect(),
-    );
+    none(all.into_iter().filter(|(name, text)| !says(name, text)).map(|(name, _)| name).collect());
 }
 
 /// Lines before the file's own tests; a file that holds nothing but tests has none.
@@ -107,27 +96,19 @@ fn no_room_is_a_drawer() {
     let all = files(&["src", "tests"], &["rs"]);
     let is_drawer = |name: &str| {
         Path::new(name).components().any(|part| {
-            drawers
-                .iter()
-                .any(|drawer| part.as_os_str().to_string_lossy().trim_end_matches(".rs") == *drawer)
+            drawers.iter().any(|drawer| part.as_os_str().to_string_lossy().trim_end_matches(".rs") == *drawer)
         })
     };
-    none(
-        all.into_iter()
-            .map(|(name, _)| name)
-            .filter(|name| is_drawer(name))
-            .collect(),
-    );
+    none(all.into_iter().map(|(name, _)| name).filter(|name| is_drawer(name)).collect());
 }
 
 #[test]
 fn no_path_of_one_machine_is_in_the_repository() {
     let paths = [["/wo", "rk/"], ["/tmp/hel", "pers"], ["/ro", "ot/"]].map(|part| part.concat());
     let mut wrong = Vec::new();
-    for (name, text) in files(
-        &["src", "tests", "examples", "docs", ".ci"],
-        &["rs", "sh", "py", "md", "toml", "yaml"],
-    ) {
+    for (name, text) in
+        files(&["src", "tests", "examples", "docs", ".ci"], &["rs", "sh", "py", "md", "toml", "yaml"])
+    {
         for path in paths.iter().filter(|path| text.contains(path.as_str())) {
             wrong.push(format!("{name}: {path}"));
         }
@@ -147,10 +128,8 @@ fn unsafe_and_printing_stay_in_their_rooms() {
         if allows("clippy::print_stdout") && !name.starts_with("src/cli/") {
             wrong.push(format!("{name}: printing"));
         }
-        let reads_environment = text
-            .lines()
-            .take(production_lines(&name, &text))
-            .any(|line| line.contains("env::var"));
+        let reads_environment =
+            text.lines().take(production_lines(&name, &text)).any(|line| line.contains("env::var"));
         if reads_environment && !name.starts_with("src/cli/") {
             wrong.push(format!("{name}: environment"));
         }
@@ -163,9 +142,8 @@ fn unsafe_and_printing_stay_in_their_rooms() {
 fn arrows_point_down() {
     const MACHINE: &[&str] = &["process", "sys"];
     const FACTS: &[&str] = &["home", "config", "process", "sys"];
-    const STORIES: &[&str] = &[
-        "driver", "dns", "ssh", "guest", "image", "seed", "home", "config", "process", "sys",
-    ];
+    const STORIES: &[&str] =
+        &["driver", "dns", "ssh", "guest", "image", "seed", "home", "config", "process", "sys"];
     let allowed: &[(&str, &[&str])] = &[
         ("instance", &[STORIES, &["hostagent"]].concat()),
         ("hostagent", STORIES),
@@ -189,14 +167,8 @@ fn arrows_point_down() {
             continue;
         };
         for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
-            for (_, rest) in line
-                .match_indices("crate::")
-                .map(|(at, word)| line.split_at(at + word.len()))
-            {
-                let used: String = rest
-                    .chars()
-                    .take_while(|c| c.is_ascii_lowercase() || *c == '_')
-                    .collect();
+            for (_, rest) in line.match_indices("crate::").map(|(at, word)| line.split_at(at + word.len())) {
+                let used: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
                 if !used.is_empty() && used != room && !may.contains(&used.as_str()) {
                     wrong.push(format!("{name} uses {used}: {}", line.trim()));
                 }

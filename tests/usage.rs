@@ -25,23 +25,11 @@ fn wrong_words_have_upstreams_answers() {
             &["create", "--memory", "4GiB", "x.yaml"],
             "invalid argument \"4GiB\" for \"--memory\" flag: strconv.ParseFloat: parsing \"4GiB\": invalid syntax",
         ),
-        (
-            &["list", "--json", "--format=json"],
-            "option --json conflicts with option --format",
-        ),
-        (
-            &["list", "-q", "--json"],
-            "option --quiet can only be used with '--format table'",
-        ),
-        (
-            &["--log-level=loud", "list"],
-            "not a valid logrus Level: \"loud\"",
-        ),
+        (&["list", "--json", "--format=json"], "option --json conflicts with option --format"),
+        (&["list", "-q", "--json"], "option --quiet can only be used with '--format table'"),
+        (&["--log-level=loud", "list"], "not a valid logrus Level: \"loud\""),
         (&["--log-format=xml", "list"], "unsupported log-format: `xml`"),
-        (
-            &["--tty", "-y", "list"],
-            "cannot use both --tty and --yes flags at the same time",
-        ),
+        (&["--tty", "-y", "list"], "cannot use both --tty and --yes flags at the same time"),
     ] {
         world.limactl(words).fatal(answer).run().done();
     }
@@ -54,18 +42,9 @@ fn wrong_names_have_upstreams_answers() {
     world.file_of("x", "");
     let rule = "must match ^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$";
     for (name, answer) in [
-        (
-            "../x",
-            format!("instance name `../x` is not a valid identifier: identifier `../x` {rule}"),
-        ),
-        (
-            "a--b",
-            format!("instance name `a--b` is not a valid identifier: identifier `a--b` {rule}"),
-        ),
-        (
-            "x.yaml",
-            "instance name `x.yaml` must not end with .yml or .yaml suffix".to_owned(),
-        ),
+        ("../x", format!("instance name `../x` is not a valid identifier: identifier `../x` {rule}")),
+        ("a--b", format!("instance name `a--b` is not a valid identifier: identifier `a--b` {rule}")),
+        ("x.yaml", "instance name `x.yaml` must not end with .yml or .yaml suffix".to_owned()),
         (
             &"n".repeat(77),
             format!(
@@ -74,11 +53,7 @@ fn wrong_names_have_upstreams_answers() {
             ),
         ),
     ] {
-        world
-            .limactl(["create", "--name", name, "x.yaml"])
-            .fatal(&answer)
-            .run()
-            .done();
+        world.limactl(["create", "--name", name, "x.yaml"]).fatal(&answer).run().done();
     }
 }
 
@@ -91,24 +66,11 @@ fn what_is_not_in_this_version_is_refused_by_name() {
         (&["edit", "x"], "`limactl edit`"),
         (&["list", "--yq", "."], "flag `--yq` of `limactl list`"),
         (&["list", "--format", "yaml"], "`--format yaml` of `limactl list`"),
-        (
-            &["start", "--network=lima:shared", "x"],
-            "flag `--network` of `limactl start`",
-        ),
-        (
-            &["start", "--set", ".cpus=3", "x"],
-            "flag `--set` of `limactl start`",
-        ),
-        (
-            &["create", "--mount-none", "x.yaml"],
-            "flag `--mount-none` of `limactl create`",
-        ),
+        (&["start", "--network=lima:shared", "x"], "flag `--network` of `limactl start`"),
+        (&["start", "--set", ".cpus=3", "x"], "flag `--set` of `limactl start`"),
+        (&["create", "--mount-none", "x.yaml"], "flag `--mount-none` of `limactl create`"),
     ] {
-        world
-            .limactl(words)
-            .fatal(&format!("{what} is not in this version yet"))
-            .run()
-            .done();
+        world.limactl(words).fatal(&format!("{what} is not in this version yet")).run().done();
     }
     for (locator, what) in [
         ("template:alpine", "templates such as"),
@@ -117,11 +79,7 @@ fn what_is_not_in_this_version_is_refused_by_name() {
     ] {
         let answer =
             format!("{what} `{locator}` are not in this version yet (hint: pass the path of a YAML file)");
-        world
-            .limactl(["create", "--name=y", locator])
-            .fatal(&answer)
-            .run()
-            .done();
+        world.limactl(["create", "--name=y", locator]).fatal(&answer).run().done();
     }
 }
 
@@ -137,20 +95,9 @@ fn version_and_help_go_to_standard_output_and_collect_nothing() {
             .run()
             .done();
     }
-    for words in [
-        &["--help"][..],
-        &["help"],
-        &[],
-        &["start", "--help"],
-        &["help", "start"],
-        &["start", "-h"],
-    ] {
-        let seen = world
-            .limactl(words)
-            .without("HOME")
-            .without("LIMA_HOME")
-            .seen()
-            .succeeded();
+    for words in [&["--help"][..], &["help"], &[], &["start", "--help"], &["help", "start"], &["start", "-h"]]
+    {
+        let seen = world.limactl(words).without("HOME").without("LIMA_HOME").seen().succeeded();
         assert!(
             seen.stdout.contains("\nUsage:\n  limactl ") && seen.stderr.is_empty(),
             "{words:?}: {seen:#?}"
@@ -169,11 +116,7 @@ fn standard_input_needs_a_name_and_no_terminal() {
     let words = "must pass instance name with --name when reading template from stdin";
     world.limactl(["create", "-"]).fatal(words).run().done();
     let words = "cannot use --tty=true when reading template from stdin";
-    world
-        .limactl(["create", "--name=n", "--tty=true", "-"])
-        .fatal(words)
-        .run()
-        .done();
+    world.limactl(["create", "--name=n", "--tty=true", "-"]).fatal(words).run().done();
 }
 
 #[test]
@@ -182,10 +125,7 @@ fn logs_are_json_where_that_is_asked_for_and_quiet_where_quiet_is() {
     let seen = world.limactl(["--log-format=json", "list"]).seen().succeeded();
     let line: serde_json::Value = serde_json::from_str(&seen.stderr).unwrap();
     assert_eq!(line["level"], "warning");
-    assert_eq!(
-        line["msg"],
-        "No instance found. Run `limactl create` to create an instance."
-    );
+    assert_eq!(line["msg"], "No instance found. Run `limactl create` to create an instance.");
     world.limactl(["--log-level=error", "list"]).run().done();
 }
 
@@ -193,24 +133,11 @@ fn logs_are_json_where_that_is_asked_for_and_quiet_where_quiet_is() {
 fn a_home_that_is_no_directory_is_told() {
     let world = World::new();
     let file = world.file_of("x", "");
-    let seen = world
-        .limactl(["create", &file])
-        .env("LIMA_HOME", "/etc/hostname")
-        .seen()
-        .ended_with(1);
+    let seen = world.limactl(["create", &file]).env("LIMA_HOME", "/etc/hostname").seen().ended_with(1);
     seen.says("/etc/hostname").says_not("panic").done();
-    let seen = world
-        .limactl(["list"])
-        .env("LIMA_HOME", "/etc/hostname")
-        .seen()
-        .ended_with(1);
+    let seen = world.limactl(["list"]).env("LIMA_HOME", "/etc/hostname").seen().ended_with(1);
     seen.says("/etc/hostname").done();
-    let seen = world
-        .limactl(["list"])
-        .without("HOME")
-        .without("LIMA_HOME")
-        .seen()
-        .ended_with(1);
+    let seen = world.limactl(["list"]).without("HOME").without("LIMA_HOME").seen().ended_with(1);
     seen.says("HOME").done();
     world.limactl(["list"]).without("HOME").seen().succeeded().done();
 }

@@ -127,12 +127,8 @@ mod tests {
 
     #[test]
     fn the_level_flag_wins_over_debug() {
-        let app = app(Global {
-            debug: true,
-            log_level: Some("error".into()),
-            ..global()
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
+        let app = app(Global { debug: true, log_level: Some("error".into()), ..global() })
+            .unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((app.logger.level, app.debug), (Level::Error, true));
     }
 
@@ -140,36 +136,19 @@ mod tests {
     fn contradictions_and_unknown_words_are_refused() {
         let error = |global| app(global).err().unwrap_or_default();
         assert_eq!(
-            error(Global {
-                yes: true,
-                tty: Some(false),
-                ..global()
-            }),
+            error(Global { yes: true, tty: Some(false), ..global() }),
             "cannot use both --tty and --yes flags at the same time"
         );
         assert_eq!(
-            error(Global {
-                log_level: Some("loud".into()),
-                ..global()
-            }),
+            error(Global { log_level: Some("loud".into()), ..global() }),
             "not a valid logrus Level: \"loud\""
         );
-        assert_eq!(
-            error(Global {
-                log_format: "xml".into(),
-                ..global()
-            }),
-            "unsupported log-format: `xml`"
-        );
+        assert_eq!(error(Global { log_format: "xml".into(), ..global() }), "unsupported log-format: `xml`");
     }
 
     #[test]
     fn yes_means_no_questions() {
-        let app = app(Global {
-            yes: true,
-            ..global()
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
+        let app = app(Global { yes: true, ..global() }).unwrap_or_else(|error| panic!("{error}"));
         assert!(!app.tty);
     }
 }

@@ -69,11 +69,7 @@ pub fn create(context: &Context, name: &str, locator: &Locator, edits: &[Edit], 
     } else {
         tracing::info!("Terminal is not available, proceeding without opening an editor");
     }
-    let new = NewInstance {
-        name: name.to_owned(),
-        text,
-        label: locator.text().to_owned(),
-    };
+    let new = NewInstance { name: name.to_owned(), text, label: locator.text().to_owned() };
     instance::create(context, &new)?;
     Ok(())
 }

@@ -85,10 +85,9 @@ impl NewArgs {
 
 /// Zero passes here and is refused by validation, which knows more.
 fn cpus(count: i64) -> Result<Edit, EditError> {
-    u32::try_from(count).map(Edit::Cpus).map_err(|_| EditError {
-        flag: "cpus",
-        problem: "invalid value for number of cpus, must be >= 0",
-    })
+    u32::try_from(count)
+        .map(Edit::Cpus)
+        .map_err(|_| EditError { flag: "cpus", problem: "invalid value for number of cpus, must be >= 0" })
 }
 
 fn gib(text: &str) -> Result<f32, String> {
@@ -97,12 +96,8 @@ fn gib(text: &str) -> Result<f32, String> {
 
 fn port(text: &str) -> Result<u16, String> {
     let number = go_text::parse_int(text).map_err(|error| error.replace("ParseInt", "ParseUint"))?;
-    u16::try_from(number).map_err(|_| {
-        format!(
-            "strconv.ParseUint: parsing {}: value out of range",
-            go_text::quote(text)
-        )
-    })
+    u16::try_from(number)
+        .map_err(|_| format!("strconv.ParseUint: parsing {}: value out of range", go_text::quote(text)))
 }
 
 #[cfg(test)]
@@ -111,24 +106,12 @@ mod tests {
 
     #[test]
     fn edits_come_in_one_order() {
-        let args = EditArgs {
-            disk: Some(2.5),
-            cpus: Some(2),
-            shell: Some("/bin/sh".into()),
-            ..EditArgs::default()
-        };
-        let new = NewArgs {
-            plain: Some(true),
-            arch: None,
-        };
+        let args =
+            EditArgs { disk: Some(2.5), cpus: Some(2), shell: Some("/bin/sh".into()), ..EditArgs::default() };
+        let new = NewArgs { plain: Some(true), arch: None };
         assert_eq!(
             args.edits_with(&new).unwrap(),
-            [
-                Edit::Cpus(2),
-                Edit::Disk(2.5),
-                Edit::Plain(true),
-                Edit::Shell("/bin/sh".into())
-            ]
+            [Edit::Cpus(2), Edit::Disk(2.5), Edit::Plain(true), Edit::Shell("/bin/sh".into())]
         );
         assert_eq!(args.edits().unwrap().len(), 3);
     }
@@ -139,9 +122,6 @@ mod tests {
             cpus(-1).unwrap_err().to_string(),
             "error while processing flag `cpus`: invalid value for number of cpus, must be >= 0"
         );
-        assert_eq!(
-            port("70000").unwrap_err(),
-            "strconv.ParseUint: parsing \"70000\": value out of range"
-        );
+        assert_eq!(port("70000").unwrap_err(), "strconv.ParseUint: parsing \"70000\": value out of range");
     }
 }

@@ -91,10 +91,9 @@ pub fn parse_float(text: &str) -> Result<f32, String> {
         && text.chars().all(|c| c.is_ascii_digit() || "+-.eE".contains(c));
     match text.parse::<f32>() {
         Ok(value) if well_formed && value.is_finite() => Ok(value),
-        Ok(_) if well_formed => Err(format!(
-            "strconv.ParseFloat: parsing {}: value out of range",
-            quote(text)
-        )),
+        Ok(_) if well_formed => {
+            Err(format!("strconv.ParseFloat: parsing {}: value out of range", quote(text)))
+        }
         _ => Err(syntax_error("ParseFloat", text)),
     }
 }
@@ -119,14 +118,10 @@ pub fn parse_duration(text: &str) -> Result<(bool, Duration), String> {
     }
     let mut total = Duration::ZERO;
     while !rest.is_empty() {
-        let end = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, tail) = rest.split_at(end);
         let number: f64 = number.parse().map_err(|_| invalid())?;
-        let end = tail
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(tail.len());
+        let end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(end);
         let seconds = match unit {
             "" => return Err(format!("time: missing unit in duration {}", quote(text))),
@@ -137,11 +132,7 @@ pub fn parse_duration(text: &str) -> Result<(bool, Duration), String> {
             "m" => 60.0,
             "h" => 3600.0,
             _ => {
-                return Err(format!(
-                    "time: unknown unit {} in duration {}",
-                    quote(unit),
-                    quote(text)
-                ));
+                return Err(format!("time: unknown unit {} in duration {}", quote(unit), quote(text)));
             }
         };
         let part = Duration::try_from_secs_f64(number * seconds).map_err(|_| invalid())?;
@@ -183,19 +174,13 @@ mod tests {
         assert_eq!(parse_int("0x10"), Ok(16));
         assert_eq!(parse_int("-1"), Ok(-1));
         assert_eq!(parse_int("010"), Ok(8));
-        assert_eq!(
-            parse_int("many").unwrap_err(),
-            "strconv.ParseInt: parsing \"many\": invalid syntax"
-        );
+        assert_eq!(parse_int("many").unwrap_err(), "strconv.ParseInt: parsing \"many\": invalid syntax");
         assert_eq!(
             parse_int("99999999999999999999").unwrap_err(),
             "strconv.ParseInt: parsing \"99999999999999999999\": value out of range"
         );
         assert_eq!(parse_float("2.5"), Ok(2.5));
-        assert_eq!(
-            parse_float("4GiB").unwrap_err(),
-            "strconv.ParseFloat: parsing \"4GiB\": invalid syntax"
-        );
+        assert_eq!(parse_float("4GiB").unwrap_err(), "strconv.ParseFloat: parsing \"4GiB\": invalid syntax");
         assert_eq!(parse_bool("T"), Ok(true));
         assert!(parse_bool("yes").is_err());
     }
@@ -206,17 +191,8 @@ mod tests {
         assert_eq!(parse_duration("1.5s"), Ok((false, Duration::from_millis(1500))));
         assert_eq!(parse_duration("-4s"), Ok((true, Duration::from_secs(4))));
         assert_eq!(parse_duration("0"), Ok((false, Duration::ZERO)));
-        assert_eq!(
-            parse_duration("10").unwrap_err(),
-            "time: missing unit in duration \"10\""
-        );
-        assert_eq!(
-            parse_duration("10x").unwrap_err(),
-            "time: unknown unit \"x\" in duration \"10x\""
-        );
-        assert_eq!(
-            parse_duration("ten").unwrap_err(),
-            "time: invalid duration \"ten\""
-        );
+        assert_eq!(parse_duration("10").unwrap_err(), "time: missing unit in duration \"10\"");
+        assert_eq!(parse_duration("10x").unwrap_err(), "time: unknown unit \"x\" in duration \"10x\"");
+        assert_eq!(parse_duration("ten").unwrap_err(), "time: invalid duration \"ten\"");
     }
 }

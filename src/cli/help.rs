@@ -5,9 +5,7 @@ use clap::{Arg, Command};
 use super::words::is_boolean;
 
 /// The commands that most people need, in the order of a first day.
-const BASIC: [&str; 8] = [
-    "create", "start", "stop", "shell", "list", "delete", "edit", "restart",
-];
+const BASIC: [&str; 8] = ["create", "start", "stop", "shell", "list", "delete", "edit", "restart"];
 
 /// The help of the command at `path`; of the program itself if the path is empty or unknown.
 pub fn text(root: &Command, path: &[String]) -> String {
@@ -19,24 +17,15 @@ pub fn text(root: &Command, path: &[String]) -> String {
     text.push_str(&format!("\nUsage:\n  {}\n", usage(command)));
     let aliases: Vec<&str> = command.get_all_aliases().collect();
     if !aliases.is_empty() {
-        text.push_str(&format!(
-            "\nAliases:\n  {}, {}\n",
-            command.get_name(),
-            aliases.join(", ")
-        ));
+        text.push_str(&format!("\nAliases:\n  {}, {}\n", command.get_name(), aliases.join(", ")));
     }
     text.push_str(&commands(command, path.is_empty()));
     let is_global = |arg: &&Arg| arg.is_global_set() && !path.is_empty() && arg.get_long() != Some("help");
-    text.push_str(&flags(
-        "Flags",
-        command.get_arguments().filter(|arg| !is_global(arg)),
-    ));
+    text.push_str(&flags("Flags", command.get_arguments().filter(|arg| !is_global(arg))));
     text.push_str(&flags("Global Flags", command.get_arguments().filter(is_global)));
     if command.has_subcommands() {
         let name = command.get_bin_name().unwrap_or("limactl");
-        text.push_str(&format!(
-            "\nUse \"{name} [command] --help\" for more information about a command.\n"
-        ));
+        text.push_str(&format!("\nUse \"{name} [command] --help\" for more information about a command.\n"));
     }
     text
 }
@@ -52,10 +41,7 @@ fn usage(command: &Command) -> String {
 }
 
 fn commands(command: &Command, is_root: bool) -> String {
-    let mut visible: Vec<&Command> = command
-        .get_subcommands()
-        .filter(|sub| !sub.is_hide_set())
-        .collect();
+    let mut visible: Vec<&Command> = command.get_subcommands().filter(|sub| !sub.is_hide_set()).collect();
     visible.sort_by_key(|sub| sub.get_name());
     if !is_root {
         return section("Available Commands", visible.into_iter().map(command_line));
@@ -81,24 +67,17 @@ fn section(title: &str, lines: impl Iterator<Item = String>) -> String {
 }
 
 fn flags<'a>(title: &str, args: impl Iterator<Item = &'a Arg>) -> String {
-    let mut shown: Vec<&Arg> = args
-        .filter(|arg| arg.get_long().is_some() && !arg.is_hide_set())
-        .collect();
+    let mut shown: Vec<&Arg> = args.filter(|arg| arg.get_long().is_some() && !arg.is_hide_set()).collect();
     shown.sort_by_key(|arg| arg.get_long());
     let names: Vec<String> = shown.iter().map(|arg| flag_name(arg)).collect();
     let width = names.iter().map(String::len).max().unwrap_or(0);
     let lines = names.iter().zip(&shown);
-    section(
-        title,
-        lines.map(|(name, arg)| format!("{name:<width$}   {}\n", flag_help(arg))),
-    )
+    section(title, lines.map(|(name, arg)| format!("{name:<width$}   {}\n", flag_help(arg))))
 }
 
 /// `  -f, --force` or `      --name NAME`.
 fn flag_name(arg: &Arg) -> String {
-    let short = arg
-        .get_short()
-        .map_or("    ".to_owned(), |short| format!("-{short}, "));
+    let short = arg.get_short().map_or("    ".to_owned(), |short| format!("-{short}, "));
     let mut name = format!("  {short}--{}", arg.get_long().unwrap_or_default());
     if !is_boolean(arg) {
         let value = arg.get_value_names().and_then(|names| names.first());
@@ -129,13 +108,7 @@ mod tests {
     #[test]
     fn the_root_lists_every_command_that_is_not_hidden() {
         let text = help(&[]);
-        for name in [
-            "  create  ",
-            "  validate  ",
-            "  help  ",
-            "  disk  ",
-            "      --log-format FORMAT",
-        ] {
+        for name in ["  create  ", "  validate  ", "  help  ", "  disk  ", "      --log-format FORMAT"] {
             assert!(text.contains(name), "{name}\n{text}");
         }
         assert!(!text.contains("hostagent") && !text.contains("usernet"), "{text}");

@@ -9,12 +9,8 @@ use crate::config::host::HostUser;
 use crate::config::{Arch, Bytes, HostFacts, HostOs};
 
 /// Where time zones are kept.
-const ZONE_DIRECTORIES: [&str; 4] = [
-    "/usr/share/zoneinfo",
-    "/usr/share/lib/zoneinfo",
-    "/usr/lib/locale/TZ",
-    "/etc/zoneinfo",
-];
+const ZONE_DIRECTORIES: [&str; 4] =
+    ["/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/usr/lib/locale/TZ", "/etc/zoneinfo"];
 
 #[derive(Debug, Error)]
 pub enum Error {
@@ -54,9 +50,7 @@ pub fn collect() -> Result<HostFacts, Error> {
             Some(path) if path.is_absolute() => Ok(path),
             _ => Err(Error::NoCurrentDirectory(error)),
         })?,
-        machine_id: machine::id()
-            .filter(|id| !id.is_empty())
-            .unwrap_or_else(host_name),
+        machine_id: machine::id().filter(|id| !id.is_empty()).unwrap_or_else(host_name),
         timezone: timezone(Path::new("/")),
         cache_dir: cache_dir(path_of("XDG_CACHE_HOME"), home.as_deref(), &lima_home),
         lima_home,
@@ -82,9 +76,7 @@ fn lima_home(variable: Option<PathBuf>, home: Option<&Path>) -> Result<PathBuf, 
 fn cache_dir(xdg: Option<PathBuf>, home: Option<&Path>, lima_home: &Path) -> PathBuf {
     let user_cache = match home {
         Some(home) if cfg!(target_os = "macos") => Some(home.join("Library/Caches")),
-        Some(home) => xdg
-            .filter(|path| path.is_absolute())
-            .or(Some(home.join(".cache"))),
+        Some(home) => xdg.filter(|path| path.is_absolute()).or(Some(home.join(".cache"))),
         None => xdg.filter(|path| path.is_absolute()),
     };
     user_cache.map_or_else(|| lima_home.join("_cache"), |cache| cache.join("lima"))
@@ -98,11 +90,7 @@ fn user() -> HostUser {
         || (uid.to_string(), String::new()),
         |entry| (entry.name, entry.gecos.to_string_lossy().into_owned()),
     );
-    HostUser {
-        name,
-        uid: uid.as_raw(),
-        comment: gecos.split(',').next().unwrap_or_default().to_owned(),
-    }
+    HostUser { name, uid: uid.as_raw(), comment: gecos.split(',').next().unwrap_or_default().to_owned() }
 }
 
 fn host_name() -> String {
@@ -119,9 +107,7 @@ fn timezone(root: &Path) -> String {
     std::fs::canonicalize(root.join("etc/localtime"))
         .ok()
         .and_then(|file| {
-            let zones = file
-                .ancestors()
-                .find(|directory| directory.join("Etc/UTC").exists())?;
+            let zones = file.ancestors().find(|directory| directory.join("Etc/UTC").exists())?;
             Some(file.strip_prefix(zones).ok()?.to_str()?.to_owned())
         })
         .unwrap_or_default()
@@ -129,10 +115,7 @@ fn timezone(root: &Path) -> String {
 
 fn is_zone(root: &Path, name: &str) -> bool {
     let is_relative = !name.is_empty() && !name.starts_with('/') && !name.contains("..");
-    is_relative
-        && ZONE_DIRECTORIES
-            .iter()
-            .any(|directory| root.join(&directory[1..]).join(name).is_file())
+    is_relative && ZONE_DIRECTORIES.iter().any(|directory| root.join(&directory[1..]).join(name).is_file())
 }
 
 #[cfg(target_os = "linux")]
@@ -154,10 +137,7 @@ mod machine {
 
     /// Set bits of hexadecimal digits; commas between groups are skipped.
     pub fn count_bits(mask: &str) -> u32 {
-        mask.chars()
-            .filter_map(|c| c.to_digit(16))
-            .map(u32::count_ones)
-            .sum()
+        mask.chars().filter_map(|c| c.to_digit(16)).map(u32::count_ones).sum()
     }
 
     pub fn memory() -> Bytes {
@@ -166,9 +146,7 @@ mod machine {
 
     pub fn id() -> Option<String> {
         let read = |path| Some(std::fs::read_to_string(path).ok()?.trim().to_owned());
-        read("/etc/machine-id")
-            .filter(|id| !id.is_empty())
-            .or_else(|| read("/var/lib/dbus/machine-id"))
+        read("/etc/machine-id").filter(|id| !id.is_empty()).or_else(|| read("/var/lib/dbus/machine-id"))
     }
 }
 
@@ -234,10 +212,7 @@ mod tests {
         let root = temp.path().canonicalize().unwrap();
         std::fs::create_dir(root.join("real")).unwrap();
         symlink(root.join("real"), root.join("link")).unwrap();
-        assert_eq!(
-            lima_home(Some(root.join("link")), None).unwrap(),
-            root.join("real")
-        );
+        assert_eq!(lima_home(Some(root.join("link")), None).unwrap(), root.join("real"));
         assert_eq!(lima_home(Some(root.join("new")), None).unwrap(), root.join("new"));
         assert_eq!(lima_home(None, Some(&root)).unwrap(), root.join(".lima"));
         assert!(matches!(lima_home(None, None), Err(Error::NoHome)));
@@ -246,11 +221,7 @@ mod tests {
     #[test]
     fn the_cache_follows_xdg_only_with_an_absolute_path() {
         let (home, lima) = (Some(Path::new("/h")), Path::new("/h/.lima"));
-        let default = if cfg!(target_os = "macos") {
-            "/h/Library/Caches/lima"
-        } else {
-            "/h/.cache/lima"
-        };
+        let default = if cfg!(target_os = "macos") { "/h/Library/Caches/lima" } else { "/h/.cache/lima" };
         assert_eq!(cache_dir(Some("rel".into()), home, lima), Path::new(default));
         assert_eq!(cache_dir(None, None, lima), Path::new("/h/.lima/_cache"));
     }

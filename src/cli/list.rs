@@ -78,9 +78,8 @@ fn format(args: &ListArgs) -> Result<Format, anyhow::Error> {
 /// A directory without `lima.yaml` among the instances may mean that `LIMA_HOME` points to the wrong place.
 fn warn_of_strange_directory(context: &Context, names: &[String]) {
     let files = names.iter().map(|name| context.home.instance(name).lima_yaml());
-    if let Some((file, error)) = files
-        .filter_map(|file| file.metadata().err().map(|error| (file, error)))
-        .next()
+    if let Some((file, error)) =
+        files.filter_map(|file| file.metadata().err().map(|error| (file, error))).next()
     {
         tracing::warn!(
             "The directory `{}` does not look like a valid Lima directory: stat {}: {}",
@@ -146,17 +145,11 @@ fn render(instances: &[Instance], format: Format, all_fields: bool, context: &Co
     match format {
         Format::Json => {
             let colored = App::output_is_terminal(context);
-            let lines = instances
-                .iter()
-                .map(|instance| list_json::line(instance, context, colored));
+            let lines = instances.iter().map(|instance| list_json::line(instance, context, colored));
             lines.collect()
         }
         Format::Table => {
-            let width = if all_fields {
-                None
-            } else {
-                crate::sys::terminal::columns(std::io::stdout())
-            };
+            let width = if all_fields { None } else { crate::sys::terminal::columns(std::io::stdout()) };
             let home = context.host.home.as_deref().and_then(std::path::Path::to_str);
             list_table::table(instances, width, context.host.arch, home)
         }
@@ -168,24 +161,13 @@ mod tests {
     use super::*;
 
     fn args() -> ListArgs {
-        ListArgs {
-            names: Vec::new(),
-            format: None,
-            json: false,
-            quiet: false,
-            all_fields: false,
-        }
+        ListArgs { names: Vec::new(), format: None, json: false, quiet: false, all_fields: false }
     }
 
     #[test]
     fn formats_that_exclude_each_other_are_refused() {
         let with = |format: Option<&str>, json, quiet| {
-            format_of(ListArgs {
-                format: format.map(str::to_owned),
-                json,
-                quiet,
-                ..args()
-            })
+            format_of(ListArgs { format: format.map(str::to_owned), json, quiet, ..args() })
         };
         fn format_of(args: ListArgs) -> Result<Format, String> {
             format(&args).map_err(|error| error.to_string())
@@ -200,11 +182,7 @@ mod tests {
             with(None, true, true).unwrap_err(),
             "option --quiet can only be used with '--format table'"
         );
-        assert!(
-            with(Some("yaml"), false, false)
-                .unwrap_err()
-                .contains("`--format yaml`")
-        );
+        assert!(with(Some("yaml"), false, false).unwrap_err().contains("`--format yaml`"));
         assert!(with(Some("{{.Name}}"), false, false).is_err());
     }
 
@@ -212,10 +190,7 @@ mod tests {
     fn wanted_names_keep_their_order() {
         let all = ["a", "b", "c"].map(str::to_owned);
         let wanted = ["c", "x", "a", "c"].map(str::to_owned);
-        assert_eq!(
-            select(&all, &wanted),
-            (["c", "a", "c"].map(str::to_owned).to_vec(), true)
-        );
+        assert_eq!(select(&all, &wanted), (["c", "a", "c"].map(str::to_owned).to_vec(), true));
         assert_eq!(select(&all, &[]), (all.to_vec(), false));
     }
 }

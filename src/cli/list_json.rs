@@ -36,20 +36,13 @@ fn record(instance: &Instance, context: &Context) -> Value {
     set("vmType", json!(instance.vm_type.as_deref().unwrap_or_default()));
     set("arch", json!(instance.arch.map_or("", |arch| arch.name())));
     let document = instance.config.as_ref().map(|config| &config.document);
-    let from_document = |key: &str| {
-        document
-            .and_then(|document| document.get(key))
-            .cloned()
-            .unwrap_or_default()
-    };
+    let from_document =
+        |key: &str| document.and_then(|document| document.get(key)).cloned().unwrap_or_default();
     for (key, value) in [
         ("cpus", json!(instance.cpus)),
         ("memory", json!(instance.memory.0)),
         ("disk", json!(instance.disk.0)),
-        (
-            "message",
-            json!(instance.message.strip_suffix('\n').unwrap_or(&instance.message)),
-        ),
+        ("message", json!(instance.message.strip_suffix('\n').unwrap_or(&instance.message))),
         ("additionalDisks", from_document("additionalDisks")),
         ("network", from_document("networks")),
         ("sshLocalPort", json!(instance.ssh_local_port)),
@@ -77,10 +70,7 @@ fn record(instance: &Instance, context: &Context) -> Value {
     set("HostOS", json!(context.host.os.name()));
     set("HostArch", json!(context.host.arch.name()));
     set("LimaHome", json!(context.home.root().display().to_string()));
-    set(
-        "IdentityFile",
-        json!(context.home.identity().display().to_string()),
-    );
+    set("IdentityFile", json!(context.home.identity().display().to_string()));
     without_empty_objects(Value::Object(record))
 }
 
@@ -110,11 +100,7 @@ fn is_zero(value: &Value) -> bool {
 pub fn without_empty_objects(value: Value) -> Value {
     let is_kept = |value: &Value| !matches!(value, Value::Object(members) if members.is_empty());
     match value {
-        Value::Array(items) => items
-            .into_iter()
-            .map(without_empty_objects)
-            .filter(is_kept)
-            .collect(),
+        Value::Array(items) => items.into_iter().map(without_empty_objects).filter(is_kept).collect(),
         Value::Object(members) => members
             .into_iter()
             .map(|(key, value)| (key, without_empty_objects(value)))
@@ -159,10 +145,7 @@ mod tests {
     #[test]
     fn empty_objects_go_and_empty_arrays_stay() {
         let value = json!({"a": {}, "b": {"c": {"d": {}}}, "e": [], "f": [{}, {"g": 1}]});
-        assert_eq!(
-            without_empty_objects(value).to_string(),
-            r#"{"e":[],"f":[{"g":1}]}"#
-        );
+        assert_eq!(without_empty_objects(value).to_string(), r#"{"e":[],"f":[{"g":1}]}"#);
     }
 
     #[test]
@@ -170,10 +153,7 @@ mod tests {
         let value = json!({"name": "a", "list": [1, true], "none": [], "deep": {"x": "y"}});
         let mut text = String::new();
         write_colored(&value, 0, &mut text);
-        assert!(
-            text.starts_with("{\n    \x1b[36m\"name\"\x1b[0m: \x1b[32m\"a\"\x1b[0m,\n"),
-            "{text}"
-        );
+        assert!(text.starts_with("{\n    \x1b[36m\"name\"\x1b[0m: \x1b[32m\"a\"\x1b[0m,\n"), "{text}");
         let mut plain = text;
         for color in [KEY_COLOR, TEXT_COLOR, OTHER_COLOR, NO_COLOR] {
             plain = plain.replace(color, "");

@@ -11,24 +11,16 @@ const UNIT: usize = 8;
 /// The table. `width` is the terminal's; `None` shows every column. A directory that begins with `home` is shown with `~` instead.
 pub fn table(instances: &[Instance], width: Option<u16>, host_arch: Arch, home: Option<&str>) -> String {
     let shown = Columns::that_fit(instances, width.map(usize::from), host_arch);
-    let mut rows = vec![
-        shown.row(
-            [
-                "NAME", "STATUS", "SSH", "VMTYPE", "ARCH", "CPUS", "MEMORY", "DISK", "DIR",
-            ]
-            .map(str::to_owned),
-        ),
-    ];
+    let mut rows = vec![shown.row(
+        ["NAME", "STATUS", "SSH", "VMTYPE", "ARCH", "CPUS", "MEMORY", "DISK", "DIR"].map(str::to_owned),
+    )];
     rows.extend(instances.iter().map(|instance| shown.row(cells(instance, home))));
     align(&rows)
 }
 
 fn cells(instance: &Instance, home: Option<&str>) -> [String; 9] {
     let dir = instance.dir.display().to_string();
-    let dir = match home
-        .filter(|home| !home.is_empty())
-        .and_then(|home| dir.strip_prefix(home))
-    {
+    let dir = match home.filter(|home| !home.is_empty()).and_then(|home| dir.strip_prefix(home)) {
         Some(rest) => format!("~{rest}"),
         None => dir,
     };
@@ -59,22 +51,14 @@ struct Columns {
 impl Columns {
     fn that_fit(instances: &[Instance], width: Option<usize>, host_arch: Arch) -> Columns {
         let Some(width) = width else {
-            return Columns {
-                vm_type: true,
-                arch: true,
-                dir: true,
-            };
+            return Columns { vm_type: true, arch: true, dir: true };
         };
         let all_same = |text: fn(&Instance) -> &str| {
-            instances
-                .iter()
-                .all(|instance| text(instance) == instances.first().map_or("", text))
+            instances.iter().all(|instance| text(instance) == instances.first().map_or("", text))
         };
         let same_type = all_same(|instance| instance.vm_type.as_deref().unwrap_or_default());
-        let native = all_same(arch_of)
-            && instances
-                .first()
-                .is_none_or(|first| arch_of(first) == host_arch.name());
+        let native =
+            all_same(arch_of) && instances.first().is_none_or(|first| arch_of(first) == host_arch.name());
         // NAME takes one unit, STATUS and SSH two each.
         let mut units = 5;
         let vm_type = (units + 7) * UNIT <= width || !same_type;
@@ -86,22 +70,8 @@ impl Columns {
     }
 
     fn row(&self, cells: [String; 9]) -> Vec<String> {
-        let keep = [
-            true,
-            true,
-            true,
-            self.vm_type,
-            self.arch,
-            true,
-            true,
-            true,
-            self.dir,
-        ];
-        cells
-            .into_iter()
-            .zip(keep)
-            .filter_map(|(cell, keep)| keep.then_some(cell))
-            .collect()
+        let keep = [true, true, true, self.vm_type, self.arch, true, true, true, self.dir];
+        cells.into_iter().zip(keep).filter_map(|(cell, keep)| keep.then_some(cell)).collect()
     }
 }
 

@@ -83,18 +83,14 @@ pub fn target(argument: Option<&str>, name_flag: Option<&str>, tty_demanded: boo
         return match name_flag {
             None => Err(Error::StdinWithoutName),
             Some(_) if tty_demanded => Err(Error::StdinWithTty),
-            Some(name) => Ok(Target::FromText {
-                name: name.to_owned(),
-                locator: Locator::Stdin,
-            }),
+            Some(name) => Ok(Target::FromText { name: name.to_owned(), locator: Locator::Stdin }),
         };
     }
     if name::check_instance(argument).is_ok() {
         return match name_flag {
-            Some(flag) if flag != argument => Err(Error::TwoNames {
-                argument: argument.to_owned(),
-                flag: flag.to_owned(),
-            }),
+            Some(flag) if flag != argument => {
+                Err(Error::TwoNames { argument: argument.to_owned(), flag: flag.to_owned() })
+            }
             _ => Ok(Target::Named(argument.to_owned())),
         };
     }
@@ -109,12 +105,7 @@ pub fn target(argument: Option<&str>, name_flag: Option<&str>, tty_demanded: boo
 impl Locator {
     /// Understands a locator. Schemes and files that come in a later version are refused by name.
     pub fn parse(text: &str) -> Result<Locator, Error> {
-        let not_yet = |what| {
-            Err(Error::NotYet {
-                what,
-                locator: text.to_owned(),
-            })
-        };
+        let not_yet = |what| Err(Error::NotYet { what, locator: text.to_owned() });
         if text == "-" {
             return Ok(Locator::Stdin);
         }
@@ -128,10 +119,7 @@ impl Locator {
         if is_image(path) {
             return not_yet("instances from a bare image such as");
         }
-        Ok(Locator::File {
-            typed: text.to_owned(),
-            path: PathBuf::from(path),
-        })
+        Ok(Locator::File { typed: text.to_owned(), path: PathBuf::from(path) })
     }
 
     /// What messages call it.
@@ -160,10 +148,7 @@ impl Locator {
                 file.take(MAX_TEXT + 1).read_to_end(&mut bytes)
             }
         };
-        read.map_err(|source| Error::Read {
-            locator: self.text().to_owned(),
-            source,
-        })?;
+        read.map_err(|source| Error::Read { locator: self.text().to_owned(), source })?;
         match bytes.len() as u64 {
             0 => Err(Error::Empty(self.text().to_owned())),
             size if size > MAX_TEXT => Err(Error::TooLarge(self.text().to_owned())),
@@ -179,10 +164,7 @@ fn open(path: &Path, host: &HostFacts) -> Result<std::fs::File, Error> {
 }
 
 fn is_image(path: &str) -> bool {
-    let bare = IMAGE_COMPRESSIONS
-        .iter()
-        .find_map(|suffix| path.strip_suffix(suffix))
-        .unwrap_or(path);
+    let bare = IMAGE_COMPRESSIONS.iter().find_map(|suffix| path.strip_suffix(suffix)).unwrap_or(path);
     IMAGE_FORMATS.iter().any(|suffix| bare.ends_with(suffix))
 }
 
@@ -191,10 +173,7 @@ mod tests {
     use super::*;
 
     fn file(path: &str) -> Locator {
-        Locator::File {
-            typed: path.into(),
-            path: path.into(),
-        }
+        Locator::File { typed: path.into(), path: path.into() }
     }
 
     #[test]
@@ -206,17 +185,11 @@ mod tests {
         assert_eq!(target(Some("x.qcow2"), None, false).unwrap(), named("x.qcow2"));
         assert_eq!(
             target(Some("dir/UP.yaml"), None, false).unwrap(),
-            Target::FromText {
-                name: "up".into(),
-                locator: file("dir/UP.yaml")
-            }
+            Target::FromText { name: "up".into(), locator: file("dir/UP.yaml") }
         );
         assert_eq!(
             target(Some("i.yaml"), Some("c"), false).unwrap(),
-            Target::FromText {
-                name: "c".into(),
-                locator: file("i.yaml")
-            }
+            Target::FromText { name: "c".into(), locator: file("i.yaml") }
         );
         let url = target(Some("file:///w/i.yaml"), Some("u"), false).unwrap();
         assert!(
@@ -235,10 +208,7 @@ mod tests {
             error("-", None, false),
             "must pass instance name with --name when reading template from stdin"
         );
-        assert_eq!(
-            error("-", Some("a"), true),
-            "cannot use --tty=true when reading template from stdin"
-        );
+        assert_eq!(error("-", Some("a"), true), "cannot use --tty=true when reading template from stdin");
         assert!(
             error("i.yaml", Some("a--b"), false)
                 .starts_with("instance name `a--b` is not a valid identifier")

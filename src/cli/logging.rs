@@ -30,15 +30,8 @@ pub enum Level {
 }
 
 impl Level {
-    const ALL: [Level; 7] = [
-        Level::Panic,
-        Level::Fatal,
-        Level::Error,
-        Level::Warning,
-        Level::Info,
-        Level::Debug,
-        Level::Trace,
-    ];
+    const ALL: [Level; 7] =
+        [Level::Panic, Level::Fatal, Level::Error, Level::Warning, Level::Info, Level::Debug, Level::Trace];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -95,12 +88,7 @@ pub struct Record {
 
 impl Record {
     pub fn new(level: Level, message: impl Into<String>) -> Record {
-        Record {
-            time: None,
-            level,
-            message: message.into(),
-            fields: BTreeMap::new(),
-        }
+        Record { time: None, level, message: message.into(), fields: BTreeMap::new() }
     }
 }
 
@@ -126,16 +114,8 @@ pub struct Logger {
 impl Logger {
     /// Text at level info, in the terminal's form if standard error is one.
     pub fn new(started: Instant) -> Logger {
-        let format = if std::io::stderr().is_terminal() {
-            Format::Terminal
-        } else {
-            Format::Text
-        };
-        Logger {
-            format,
-            level: Level::Info,
-            started,
-        }
+        let format = if std::io::stderr().is_terminal() { Format::Terminal } else { Format::Text };
+        Logger { format, level: Level::Info, started }
     }
 
     /// Prints a record unless it is below the level.
@@ -240,11 +220,7 @@ impl Visit for Collector<'_> {
 
 /// `time="…" level=… msg=… key=…`, keys in byte order.
 fn text_line(record: &Record) -> String {
-    let mut line = format!(
-        "time={} level={}",
-        value_text(&time_of(record)),
-        record.level.name()
-    );
+    let mut line = format!("time={} level={}", value_text(&time_of(record)), record.level.name());
     if !record.message.is_empty() {
         line.push_str(&format!(" msg={}", value_text(&record.message)));
     }
@@ -261,11 +237,7 @@ fn terminal_line(record: &Record, seconds: u64) -> String {
     let message = record.message.strip_suffix('\n').unwrap_or(&record.message);
     let mut line = format!("{color}{name}\x1b[0m[{seconds:04}] {message:<44} ");
     for (key, value) in &record.fields {
-        line.push_str(&format!(
-            " {color}{}\x1b[0m={}",
-            field_key(key),
-            value_text(value)
-        ));
+        line.push_str(&format!(" {color}{}\x1b[0m={}", field_key(key), value_text(value)));
     }
     line.push('\n');
     line
@@ -273,20 +245,13 @@ fn terminal_line(record: &Record, seconds: u64) -> String {
 
 fn json_line(record: &Record) -> String {
     let mut members: BTreeMap<&str, &str> = BTreeMap::new();
-    let keys: Vec<(String, &String)> = record
-        .fields
-        .iter()
-        .map(|(key, value)| (field_key(key), value))
-        .collect();
+    let keys: Vec<(String, &String)> =
+        record.fields.iter().map(|(key, value)| (field_key(key), value)).collect();
     for (key, value) in &keys {
         members.insert(key, value);
     }
     let time = time_of(record);
-    members.extend([
-        ("level", record.level.name()),
-        ("msg", &record.message),
-        ("time", &time),
-    ]);
+    members.extend([("level", record.level.name()), ("msg", &record.message), ("time", &time)]);
     // A map of texts always has a JSON form.
     let mut line = serde_json::to_string(&members).unwrap_or_default();
     line.push('\n');
@@ -304,11 +269,7 @@ fn field_key(key: &str) -> String {
 /// Bare if nothing in it could be misread, else in Go's quotes.
 fn value_text(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._/@^+".contains(c);
-    if value.chars().all(plain) {
-        value.to_owned()
-    } else {
-        go_text::quote(value)
-    }
+    if value.chars().all(plain) { value.to_owned() } else { go_text::quote(value) }
 }
 
 fn time_of(record: &Record) -> String {
@@ -328,10 +289,7 @@ mod tests {
             time: Some("2026-11-25T03:30:06Z".to_owned()),
             level,
             message: message.to_owned(),
-            fields: fields
-                .iter()
-                .map(|(k, v)| (k.to_string(), v.to_string()))
-                .collect(),
+            fields: fields.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
         }
     }
 
@@ -340,12 +298,7 @@ mod tests {
         let plain = record(
             Level::Info,
             "Downloaded",
-            &[
-                ("location", "/a/b.img"),
-                ("digest", ""),
-                ("arch", "x86_64"),
-                ("error", "a b"),
-            ],
+            &[("location", "/a/b.img"), ("digest", ""), ("arch", "x86_64"), ("error", "a b")],
         );
         assert_eq!(
             text_line(&plain),
@@ -361,22 +314,12 @@ mod tests {
     #[test]
     fn a_terminal_gets_short_names_padding_and_seconds() {
         let line = terminal_line(&record(Level::Warning, "hint", &[("k", "v w")]), 7);
-        assert_eq!(
-            line,
-            format!(
-                "\x1b[33mWARN\x1b[0m[0007] {:<44}  \x1b[33mk\x1b[0m=\"v w\"\n",
-                "hint"
-            )
-        );
+        assert_eq!(line, format!("\x1b[33mWARN\x1b[0m[0007] {:<44}  \x1b[33mk\x1b[0m=\"v w\"\n", "hint"));
     }
 
     #[test]
     fn json_lines_have_their_keys_in_order() {
-        let line = json_line(&record(
-            Level::Debug,
-            "a<b",
-            &[("error", "e"), ("level", "fatal")],
-        ));
+        let line = json_line(&record(Level::Debug, "a<b", &[("error", "e"), ("level", "fatal")]));
         assert_eq!(
             line,
             "{\"error\":\"e\",\"fields.level\":\"fatal\",\"level\":\"debug\",\"msg\":\"a<b\",\"time\":\"2026-11-25T03:30:06Z\"}\n"
@@ -403,11 +346,7 @@ mod tests {
         });
         let records = sink.0.lock().unwrap().clone();
         assert_eq!(records.len(), 1);
-        let fields: Vec<_> = records[0]
-            .fields
-            .iter()
-            .map(|(k, v)| format!("{k}={v}"))
-            .collect();
+        let fields: Vec<_> = records[0].fields.iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(fields, ["a=x y", "count=3", "error=e"]);
         assert_eq!(records[0].message, "hello 1");
     }

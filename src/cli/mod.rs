@@ -7,11 +7,7 @@
 //! Invariants: nothing else in the crate prints to the terminal, reads the environment or knows an exit code; standard output carries only
 //! what was asked for, everything else goes to standard error; `--version` and `--help` collect nothing and read no file.
 
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "printing is what this room is for"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this room is for")]
 
 mod context;
 mod create;
@@ -61,10 +57,8 @@ pub fn run() -> ExitCode {
 }
 
 fn answer(logger: Logger) -> ExitCode {
-    let words: Vec<String> = std::env::args_os()
-        .skip(1)
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let mut root = tree::command();
     root.build();
     match words::read(&root, &words) {
@@ -74,11 +68,7 @@ fn answer(logger: Logger) -> ExitCode {
         }
         Ok(Request::Help(path)) => report::finish(print(&help::text(&root, &path)), &logger),
         Ok(Request::UnknownHelpTopic(words)) => {
-            eprintln!(
-                "Unknown help topic [`{}`]\n{}",
-                words.join(" "),
-                help::text(&root, &[])
-            );
+            eprintln!("Unknown help topic [`{}`]\n{}", words.join(" "), help::text(&root, &[]));
             ExitCode::SUCCESS
         }
         Ok(Request::Run(sorted)) => run_sorted(root, &sorted, logger),

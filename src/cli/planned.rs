@@ -26,22 +26,11 @@ const fn command(
     words: &'static str,
     flags: &'static [&'static str],
 ) -> Planned {
-    Planned {
-        name,
-        aliases: &[],
-        about,
-        words,
-        flags,
-        commands: &[],
-        hidden: false,
-    }
+    Planned { name, aliases: &[], about, words, flags, commands: &[], hidden: false }
 }
 
 const fn group(name: &'static str, about: &'static str, commands: &'static [Planned]) -> Planned {
-    Planned {
-        commands,
-        ..command(name, about, "", &[])
-    }
+    Planned { commands, ..command(name, about, "", &[]) }
 }
 
 const fn aliased(aliases: &'static [&'static str], planned: Planned) -> Planned {
@@ -49,10 +38,7 @@ const fn aliased(aliases: &'static [&'static str], planned: Planned) -> Planned 
 }
 
 const fn hidden(planned: Planned) -> Planned {
-    Planned {
-        hidden: true,
-        ..planned
-    }
+    Planned { hidden: true, ..planned }
 }
 
 const COMMANDS: &[Planned] = &[
@@ -65,30 +51,17 @@ const COMMANDS: &[Planned] = &[
             &["backend=", "r,recursive", "v,verbose"],
         ),
     ),
-    command(
-        "edit",
-        "Change the configuration of an instance or a file",
-        "[INSTANCE|FILE.yaml]",
-        &["start"],
-    ),
+    command("edit", "Change the configuration of an instance or a file", "[INSTANCE|FILE.yaml]", &["start"]),
     command("prune", "Remove what is cached", "", &["keep-referred"]),
     command("info", "Show facts about this installation", "", &["yq="]),
-    command(
-        "factory-reset",
-        "Bring an instance back to its first start",
-        "[INSTANCE]",
-        &[],
-    ),
+    command("factory-reset", "Bring an instance back to its first start", "[INSTANCE]", &[]),
     group(
         "disk",
         "Look after additional disks",
         &[
             command("create", "Make a disk", "DISK", &["format=", "size="]),
             aliased(&["ls"], command("list", "List disks", "[DISK...]", &["json"])),
-            aliased(
-                &["remove", "rm"],
-                command("delete", "Delete disks", "DISK...", &["f,force"]),
-            ),
+            aliased(&["remove", "rm"], command("delete", "Delete disks", "DISK...", &["f,force"])),
             command("unlock", "Free disks of a crashed instance", "DISK...", &[]),
             command("resize", "Change the size of a disk", "DISK", &["size="]),
             command("import", "Take a file in as a disk", "DISK FILE", &[]),
@@ -98,48 +71,16 @@ const COMMANDS: &[Planned] = &[
         "snapshot",
         "Look after snapshots",
         &[
-            aliased(
-                &["save"],
-                command("create", "Make a snapshot", "INSTANCE", &["tag="]),
-            ),
-            aliased(
-                &["load"],
-                command("apply", "Go back to a snapshot", "INSTANCE", &["tag="]),
-            ),
-            aliased(
-                &["del"],
-                command("delete", "Delete a snapshot", "INSTANCE", &["tag="]),
-            ),
-            aliased(
-                &["ls"],
-                command("list", "List snapshots", "INSTANCE", &["q,quiet"]),
-            ),
+            aliased(&["save"], command("create", "Make a snapshot", "INSTANCE", &["tag="])),
+            aliased(&["load"], command("apply", "Go back to a snapshot", "INSTANCE", &["tag="])),
+            aliased(&["del"], command("delete", "Delete a snapshot", "INSTANCE", &["tag="])),
+            aliased(&["ls"], command("list", "List snapshots", "INSTANCE", &["q,quiet"])),
         ],
     ),
-    command(
-        "screenshot",
-        "Save what the guest's display shows",
-        "INSTANCE",
-        &["o,output="],
-    ),
-    command(
-        "protect",
-        "Keep instances from being deleted by accident",
-        "INSTANCE...",
-        &[],
-    ),
-    command(
-        "unprotect",
-        "Allow instances to be deleted again",
-        "INSTANCE...",
-        &[],
-    ),
-    command(
-        "tunnel",
-        "Open a tunnel into the guest's network",
-        "INSTANCE",
-        &["socks-port=", "type="],
-    ),
+    command("screenshot", "Save what the guest's display shows", "INSTANCE", &["o,output="]),
+    command("protect", "Keep instances from being deleted by accident", "INSTANCE...", &[]),
+    command("unprotect", "Allow instances to be deleted again", "INSTANCE...", &[]),
+    command("tunnel", "Open a tunnel into the guest's network", "INSTANCE", &["socks-port=", "type="]),
     aliased(
         &["tmpl"],
         group(
@@ -158,22 +99,12 @@ const COMMANDS: &[Planned] = &[
             ],
         ),
     ),
-    command(
-        "sudoers",
-        "Print the sudoers file for managed networks",
-        "[FILE]",
-        &["check"],
-    ),
+    command("sudoers", "Print the sudoers file for managed networks", "[FILE]", &["check"]),
     group(
         "autostart",
         "Start instances at login",
         &[
-            command(
-                "enable",
-                "Start an instance at login",
-                "INSTANCE",
-                &["condition=", "user="],
-            ),
+            command("enable", "Start an instance at login", "INSTANCE", &["condition=", "user="]),
             command("disable", "Do not start an instance at login", "INSTANCE", &[]),
         ],
     ),
@@ -182,31 +113,13 @@ const COMMANDS: &[Planned] = &[
         "Look after networks",
         &[
             aliased(&["ls"], command("list", "List networks", "[NAME...]", &["json"])),
-            command(
-                "create",
-                "Make a network",
-                "NAME",
-                &["gateway=", "interface=", "mode="],
-            ),
-            aliased(
-                &["remove", "rm"],
-                command("delete", "Delete networks", "NAME...", &["f,force"]),
-            ),
+            command("create", "Make a network", "NAME", &["gateway=", "interface=", "mode="]),
+            aliased(&["remove", "rm"], command("delete", "Delete networks", "NAME...", &["f,force"])),
         ],
     ),
-    command(
-        "clone",
-        "Make an instance that is a copy of another",
-        "OLD NEW",
-        &["start"],
-    ),
+    command("clone", "Make an instance that is a copy of another", "OLD NEW", &["start"]),
     command("rename", "Give an instance another name", "OLD NEW", &["start"]),
-    command(
-        "watch",
-        "Show what happens to instances",
-        "[INSTANCE...]",
-        &["history", "json", "verbose"],
-    ),
+    command("watch", "Show what happens to instances", "[INSTANCE...]", &["history", "json", "verbose"]),
     group(
         "completion",
         "Print a completion script for a shell",
@@ -214,62 +127,24 @@ const COMMANDS: &[Planned] = &[
             command("bash", "Completion for bash", "", &["no-descriptions"]),
             command("zsh", "Completion for zsh", "", &["no-descriptions"]),
             command("fish", "Completion for fish", "", &["no-descriptions"]),
-            command(
-                "powershell",
-                "Completion for PowerShell",
-                "",
-                &["no-descriptions"],
-            ),
+            command("powershell", "Completion for PowerShell", "", &["no-descriptions"]),
         ],
     ),
-    hidden(command(
-        "start-at-login",
-        "Old form of autostart",
-        "[INSTANCE]",
-        &["enabled"],
-    )),
+    hidden(command("start-at-login", "Old form of autostart", "[INSTANCE]", &["enabled"])),
     hidden(command(
         "usernet",
         "The daemon of a user-mode network",
         "",
-        &[
-            "p,pidfile=",
-            "e,endpoint=",
-            "listen-qemu=",
-            "listen=",
-            "subnet=",
-            "mtu=",
-            "leases=",
-        ],
+        &["p,pidfile=", "e,endpoint=", "listen-qemu=", "listen=", "subnet=", "mtu=", "leases="],
     )),
-    hidden(command(
-        "guest-install",
-        "Put the guest agent into a guest",
-        "[INSTANCE]",
-        &[],
-    )),
+    hidden(command("guest-install", "Put the guest agent into a guest", "[INSTANCE]", &[])),
     hidden(command("yq", "Process YAML", "[WORD...]", &[])),
-    hidden(command(
-        "generate-doc",
-        "Write the manual",
-        "DIR",
-        &["output=", "prefix=", "type="],
-    )),
-    hidden(command(
-        "generate-jsonschema",
-        "Write the schema of lima.yaml",
-        "[FILE...]",
-        &["schemafile="],
-    )),
+    hidden(command("generate-doc", "Write the manual", "DIR", &["output=", "prefix=", "type="])),
+    hidden(command("generate-jsonschema", "Write the schema of lima.yaml", "[FILE...]", &["schemafile="])),
     hidden(group(
         "debug",
         "Tools for developers",
-        &[command(
-            "dns",
-            "Run the name server",
-            "UDPPORT [TCPPORT]",
-            &["6,ipv6"],
-        )],
+        &[command("dns", "Run the name server", "UDPPORT [TCPPORT]", &["6,ipv6"])],
     )),
 ];
 
@@ -312,34 +187,21 @@ const FLAGS: &[(&str, &[&[&str]])] = &[
 
 /// Adds everything that is planned to the commands that are here.
 pub fn add_to(root: Command) -> Command {
-    let root = COMMANDS
-        .iter()
-        .fold(root, |root, planned| root.subcommand(planned.declare("limactl")));
+    let root = COMMANDS.iter().fold(root, |root, planned| root.subcommand(planned.declare("limactl")));
     FLAGS.iter().fold(root, |root, (name, flags)| {
         let names = flags.iter().copied().flatten();
-        root.mut_subcommand(name, |command| {
-            names.fold(command, |command, spec| command.arg(flag(spec)))
-        })
+        root.mut_subcommand(name, |command| names.fold(command, |command, spec| command.arg(flag(spec))))
     })
 }
 
 /// What of a command line is not there yet, as users call it: the command, or else its first flag of that kind.
 pub fn refusal(line: &Sorted) -> Option<String> {
-    if COMMANDS
-        .iter()
-        .any(|command| line.path.first().is_some_and(|word| word == command.name))
-    {
+    if COMMANDS.iter().any(|command| line.path.first().is_some_and(|word| word == command.name)) {
         return Some(format!("`limactl {}`", line.path.join(" ")));
     }
     let command = line.path.join(" ");
     let (_, planned) = FLAGS.iter().find(|(name, _)| *name == command)?;
-    let is_planned = |flag: &String| {
-        planned
-            .iter()
-            .copied()
-            .flatten()
-            .any(|spec| long_name(spec) == flag)
-    };
+    let is_planned = |flag: &String| planned.iter().copied().flatten().any(|spec| long_name(spec) == flag);
     let flag = line.flags.iter().find(|flag| is_planned(flag))?;
     Some(format!("flag `--{flag}` of `limactl {command}`"))
 }
@@ -382,11 +244,7 @@ fn flag(spec: &'static str) -> Arg {
     if let Some((short, _)) = spec.split_once(',') {
         arg = arg.short(short.chars().next());
     }
-    arg.action(if spec.ends_with('=') {
-        ArgAction::Append
-    } else {
-        ArgAction::SetTrue
-    })
+    arg.action(if spec.ends_with('=') { ArgAction::Append } else { ArgAction::SetTrue })
 }
 
 #[cfg(test)]
@@ -404,10 +262,7 @@ mod tests {
 
     #[test]
     fn commands_and_flags_are_refused_by_name() {
-        assert_eq!(
-            refusal_of("disk create", &["size"]),
-            Some("`limactl disk create`".into())
-        );
+        assert_eq!(refusal_of("disk create", &["size"]), Some("`limactl disk create`".into()));
         assert_eq!(
             refusal_of("create", &["tty", "mount"]),
             Some("flag `--mount` of `limactl create`".into())
@@ -422,10 +277,8 @@ mod tests {
         for (name, flags) in FLAGS {
             let command = root.find_subcommand(name).unwrap();
             for spec in flags.iter().copied().flatten() {
-                let arg = command
-                    .get_arguments()
-                    .find(|arg| arg.get_long() == Some(long_name(spec)))
-                    .unwrap();
+                let arg =
+                    command.get_arguments().find(|arg| arg.get_long() == Some(long_name(spec))).unwrap();
                 assert_eq!(is_boolean(arg), !spec.ends_with('='), "{name} {spec}");
             }
         }

@@ -15,11 +15,7 @@ use crate::process::words::chain;
 
 /// Everything that went wrong with several instances, as one error; none if nothing did.
 pub fn all(failures: Vec<String>) -> Result<(), anyhow::Error> {
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(anyhow::anyhow!(failures.join("\n")))
-    }
+    if failures.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(failures.join("\n"))) }
 }
 
 /// Tells how a command ended and gives its exit code.
@@ -46,8 +42,6 @@ pub fn install_panic_hook(logger: Logger) {
         let logger = logging::installed().unwrap_or(logger);
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let words = panic.payload_as_str().unwrap_or("no message");
-        logger.fatal(&format!(
-            "a defect of limactl itself at {place}: {words}; please report this line"
-        ));
+        logger.fatal(&format!("a defect of limactl itself at {place}: {words}; please report this line"));
     }));
 }

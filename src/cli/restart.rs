@@ -41,16 +41,9 @@ pub fn run(args: RestartArgs, app: &App) -> Outcome {
     } else if found.status == Status::Running {
         instance::stop(&context, name)?;
     } else {
-        tracing::warn!(
-            "instance `{name}` is not running (status: `{}`), starting it",
-            found.status.name()
-        );
+        tracing::warn!("instance `{name}` is not running (status: `{}`), starting it", found.status.name());
     }
-    let options = StartOptions {
-        timeout: Duration::ZERO,
-        foreground: false,
-        progress: args.progress,
-        announce: true,
-    };
+    let options =
+        StartOptions { timeout: Duration::ZERO, foreground: false, progress: args.progress, announce: true };
     start::start(&context, name, &options)
 }

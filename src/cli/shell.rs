@@ -53,10 +53,7 @@ pub struct ShellArgs {
 pub fn run(args: ShellArgs, app: &App) -> Outcome {
     let context = app.context()?;
     let (name, command) = split_words(&args)?;
-    if command
-        .first()
-        .is_some_and(|word| LIMACTL_COMMANDS.contains(&word.as_str()))
-    {
+    if command.first().is_some_and(|word| LIMACTL_COMMANDS.contains(&word.as_str())) {
         tracing::warn!("Perhaps you meant `limactl {}`?", command.join(" "));
     }
     let mut found = ssh_profile::find(&context, &name)?;
@@ -70,20 +67,9 @@ pub fn run(args: ShellArgs, app: &App) -> Outcome {
     if args.reconnect {
         drop_master(&context, &found, &client, &options)?;
     }
-    let script = script(
-        &args,
-        &ssh_profile::config(&found)?.user.shell,
-        &command,
-        &context,
-    )?;
+    let script = script(&args, &ssh_profile::config(&found)?.user.shell, &command, &context)?;
     let extra = extra_args(&context, client.facts().version);
-    let argv = ssh::session_args(
-        &options,
-        &extra,
-        &found.ssh_address,
-        found.ssh_local_port,
-        &script,
-    );
+    let argv = ssh::session_args(&options, &extra, &found.ssh_address, found.ssh_local_port, &script);
     tracing::debug!("executing ssh (may take a long): {argv:?}");
     Err(process::replace(&mut client.command(&argv)).into())
 }
@@ -110,12 +96,8 @@ fn start_or_refuse(context: &Context, found: &Instance, start: bool, app: &App) 
     if !wanted {
         anyhow::bail!("instance `{name}` is stopped, run `limactl start {name}` to start the instance");
     }
-    let options = StartOptions {
-        timeout: Duration::ZERO,
-        foreground: false,
-        progress: false,
-        announce: false,
-    };
+    let options =
+        StartOptions { timeout: Duration::ZERO, foreground: false, progress: false, announce: false };
     start::start(context, name, &options)
 }
 
@@ -145,10 +127,7 @@ fn script(
     };
     let env = if args.preserve_env {
         let passed = shell_env::passed_on(&context.host.env)?;
-        let words: Vec<String> = passed
-            .iter()
-            .map(|word| format!("{} ", ssh::quote(word)))
-            .collect();
+        let words: Vec<String> = passed.iter().map(|word| format!("{} ", ssh::quote(word))).collect();
         format!("env {}", words.concat())
     } else {
         String::new()
@@ -170,11 +149,7 @@ fn extra_args(context: &Context, version: Version) -> Vec<String> {
     if context.host.env.iter().any(|(key, _)| key == "COLORTERM") {
         extra.extend(["-o".to_owned(), "SendEnv=COLORTERM".to_owned()]);
     }
-    let level = if version < ERRORS_ONLY_SINCE {
-        "QUIET"
-    } else {
-        "ERROR"
-    };
+    let level = if version < ERRORS_ONLY_SINCE { "QUIET" } else { "ERROR" };
     extra.extend(["-o".to_owned(), format!("LogLevel={level}")]);
     extra
 }
@@ -185,22 +160,14 @@ fn drop_master(context: &Context, found: &Instance, client: &Client, options: &[
     if !socket.exists() {
         return Ok(());
     }
-    let argv = ssh::master_args(
-        options,
-        &MasterCommand::Exit,
-        &found.ssh_address,
-        found.ssh_local_port,
-    );
+    let argv = ssh::master_args(options, &MasterCommand::Exit, &found.ssh_address, found.ssh_local_port);
     let Err(error) = process::run_checked(&mut client.command(&argv), b"", MASTER_DEADLINE) else {
         return Ok(());
     };
     if UnixStream::connect(&socket).is_ok() {
         return Err(anyhow::Error::new(error).context("cannot end the shared ssh connection"));
     }
-    tracing::warn!(
-        "removing the ssh socket `{}`, on which nobody listens",
-        socket.display()
-    );
+    tracing::warn!("removing the ssh socket `{}`, on which nobody listens", socket.display());
     Ok(home::remove_if_present(&socket)?)
 }
 
@@ -236,10 +203,7 @@ mod tests {
     fn one_separator_behind_the_instance_is_swallowed() {
         let words = |args: &ShellArgs| split_words(args).unwrap();
         assert_eq!(words(&args(&["d", "--", "ls", "--"])).1, ["ls", "--"]);
-        assert_eq!(
-            words(&args(&["d", "ls", "-l"])),
-            ("d".into(), vec!["ls".into(), "-l".into()])
-        );
+        assert_eq!(words(&args(&["d", "ls", "-l"])), ("d".into(), vec!["ls".into(), "-l".into()]));
         let mut by_flag = args(&["--", "ls"]);
         by_flag.instance = Some("x".into());
         assert_eq!(words(&by_flag).1, ["--", "ls"]);

@@ -70,20 +70,14 @@ pub fn passed_on(env: &[(String, String)]) -> Result<Vec<String>, PatternError> 
 }
 
 fn patterns(variable: &'static str, list: &str) -> Result<Vec<String>, PatternError> {
-    let patterns = list
-        .split(',')
-        .map(str::trim)
-        .filter(|pattern| !pattern.is_empty());
+    let patterns = list.split(',').map(str::trim).filter(|pattern| !pattern.is_empty());
     patterns
         .map(|pattern| {
             let is_bad = |c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '*';
             match pattern.char_indices().find(|(_, c)| is_bad(*c)) {
-                Some((position, character)) => Err(PatternError {
-                    variable,
-                    pattern: pattern.to_owned(),
-                    character,
-                    position,
-                }),
+                Some((position, character)) => {
+                    Err(PatternError { variable, pattern: pattern.to_owned(), character, position })
+                }
                 None => Ok(pattern.to_owned()),
             }
         })
@@ -119,18 +113,9 @@ mod tests {
     #[test]
     fn lists_replace_add_and_overrule() {
         let names = |env: &[(&str, &str)]| passed(env).unwrap();
-        let replaced = [
-            ("FOO", ""),
-            ("HOME", "/h"),
-            ("LIMA_SHELLENV_BLOCK", " F*, LIMA* ,"),
-        ];
+        let replaced = [("FOO", ""), ("HOME", "/h"), ("LIMA_SHELLENV_BLOCK", " F*, LIMA* ,")];
         assert_eq!(names(&replaced), ["HOME=/h"]);
-        let added = [
-            ("FOO", ""),
-            ("BAR", "1"),
-            ("HOME", "/h"),
-            ("LIMA_SHELLENV_BLOCK", "+*O,*BLOCK"),
-        ];
+        let added = [("FOO", ""), ("BAR", "1"), ("HOME", "/h"), ("LIMA_SHELLENV_BLOCK", "+*O,*BLOCK")];
         assert_eq!(names(&added), ["BAR=1"]);
         let allowed = [("SSH_TTY", "x"), ("SSH_X", ""), ("LIMA_SHELLENV_ALLOW", "SSH*Y")];
         assert_eq!(names(&allowed)[0], "SSH_TTY=x");

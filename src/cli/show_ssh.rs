@@ -29,13 +29,7 @@ pub fn run(args: ShowSshArgs, app: &App) -> Outcome {
     );
     let client = ssh_profile::client(&context)?;
     let options = ssh_profile::options(&context, &found, &client)?;
-    print(&render(
-        &args.format,
-        &host,
-        options,
-        &found.ssh_address,
-        found.ssh_local_port,
-    )?)
+    print(&render(&args.format, &host, options, &found.ssh_address, found.ssh_local_port)?)
 }
 
 fn render(
@@ -50,11 +44,7 @@ fn render(
     }
     options.push(format!("Hostname={address}"));
     options.push(format!("Port={port}"));
-    let words = || {
-        options
-            .iter()
-            .flat_map(|option| ["-o".to_owned(), ssh::quote(option)])
-    };
+    let words = || options.iter().flat_map(|option| ["-o".to_owned(), ssh::quote(option)]);
     Ok(match format {
         "cmd" => {
             let words: Vec<String> = words().collect();
@@ -85,10 +75,7 @@ mod tests {
             shown("args"),
             "-o 'IdentityFile=\"/l h/user\"' -o User=u -o Hostname=127.0.0.1 -o Port=2200\n"
         );
-        assert_eq!(
-            shown("options"),
-            "IdentityFile=\"/l h/user\"\nUser=u\nHostname=127.0.0.1\nPort=2200\n"
-        );
+        assert_eq!(shown("options"), "IdentityFile=\"/l h/user\"\nUser=u\nHostname=127.0.0.1\nPort=2200\n");
         assert_eq!(
             shown("config"),
             "Host lima-d\n  IdentityFile \"/l h/user\"\n  User u\n  Hostname 127.0.0.1\n  Port 2200\n"

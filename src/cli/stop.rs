@@ -23,18 +23,11 @@ pub struct StopArgs {
 
 pub fn run(args: StopArgs, app: &App) -> Outcome {
     let context = app.context()?;
-    let names = if args.names.is_empty() {
-        vec!["default".to_owned()]
-    } else {
-        args.names
-    };
+    let names = if args.names.is_empty() { vec!["default".to_owned()] } else { args.names };
     let mut failures = Vec::new();
     for name in &names {
-        let stopped = if args.force {
-            instance::stop_forcibly(&context, name)
-        } else {
-            instance::stop(&context, name)
-        };
+        let stopped =
+            if args.force { instance::stop_forcibly(&context, name) } else { instance::stop(&context, name) };
         if let Err(error) = stopped {
             failures.push(words::chain(&error));
         }

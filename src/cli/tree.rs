@@ -92,15 +92,8 @@ fn usage_error(root: &clap::Command, argv: &[String], error: &clap::Error) -> Us
     let cause =
         std::error::Error::source(error).map_or_else(|| error.kind().to_string(), ToString::to_string);
     let argument = text(ContextKind::InvalidArg);
-    let long = argument
-        .split([' ', '=', '['])
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches('-');
-    let command = argv
-        .get(1)
-        .and_then(|name| root.find_subcommand(name))
-        .unwrap_or(root);
+    let long = argument.split([' ', '=', '[']).next().unwrap_or_default().trim_start_matches('-');
+    let command = argv.get(1).and_then(|name| root.find_subcommand(name)).unwrap_or(root);
     let flag = command.get_arguments().find(|arg| arg.get_long() == Some(long));
     UsageError::InvalidArgument {
         value: text(ContextKind::InvalidValue),

@@ -31,11 +31,7 @@ pub fn run(args: ValidateArgs, app: &App) -> Outcome {
         tracing::info!("`{file}`: OK");
         if args.fill {
             let text = yaml_text::block(&list_json::without_empty_objects(loaded.config.document));
-            print(&if several {
-                format!("---\n{text}...\n")
-            } else {
-                text
-            })?;
+            print(&if several { format!("---\n{text}...\n") } else { text })?;
         }
     }
     Ok(())

@@ -38,11 +38,7 @@ pub struct Sorted {
 /// What is wrong with a command line, in cobra's words.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UsageError {
-    #[error(
-        "unknown command {} for \"limactl\"{}",
-        quote(word),
-        did_you_mean(suggestions)
-    )]
+    #[error("unknown command {} for \"limactl\"{}", quote(word), did_you_mean(suggestions))]
     UnknownCommand { word: String, suggestions: Vec<String> },
     #[error("unknown flag: --{0}")]
     UnknownFlag(String),
@@ -55,18 +51,9 @@ pub enum UsageError {
     #[error("flag needs an argument: '{letter}' in -{word}")]
     ShorthandNeedsArgument { letter: char, word: String },
     #[error("invalid argument {} for \"{flag}\" flag: {cause}", quote(value))]
-    InvalidArgument {
-        value: String,
-        flag: String,
-        cause: String,
-    },
+    InvalidArgument { value: String, flag: String, cause: String },
     #[error("`{command}` {problem}.\nSee `{command} --help`.\n\nUsage:  {usage}\n\n{summary}")]
-    Arity {
-        command: String,
-        problem: String,
-        usage: String,
-        summary: String,
-    },
+    Arity { command: String, problem: String, usage: String, summary: String },
 }
 
 fn did_you_mean(suggestions: &[String]) -> String {
@@ -83,9 +70,7 @@ pub fn read(root: &Command, words: &[String]) -> Result<Request, UsageError> {
         return Ok(request);
     }
     let (path, command, words) = find_command(root, words)?;
-    let interspersed = !path
-        .iter()
-        .any(|name| FLAGS_END_AT_FIRST_WORD.contains(&name.as_str()));
+    let interspersed = !path.iter().any(|name| FLAGS_END_AT_FIRST_WORD.contains(&name.as_str()));
     let parsed = parse_flags(command, &words, interspersed)?;
     if parsed.is_true("help") {
         return Ok(Request::Help(path));
@@ -201,15 +186,11 @@ fn takes_next_word(command: &Command, word: &str) -> bool {
 }
 
 fn long_flag<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
-    command
-        .get_arguments()
-        .find(|arg| !arg.is_positional() && arg.get_long() == Some(name))
+    command.get_arguments().find(|arg| !arg.is_positional() && arg.get_long() == Some(name))
 }
 
 fn short_flag(command: &Command, letter: char) -> Option<&Arg> {
-    command
-        .get_arguments()
-        .find(|arg| arg.get_short() == Some(letter))
+    command.get_arguments().find(|arg| arg.get_short() == Some(letter))
 }
 
 /// A flag that never takes the next word: its value is optional and stands after `=`.
@@ -231,10 +212,7 @@ impl Parsed {
 }
 
 fn parse_flags(command: &Command, words: &[String], interspersed: bool) -> Result<Parsed, UsageError> {
-    let mut parsed = Parsed {
-        flags: Vec::new(),
-        positionals: Vec::new(),
-    };
+    let mut parsed = Parsed { flags: Vec::new(), positionals: Vec::new() };
     let mut words = words.iter().cloned();
     while let Some(word) = words.next() {
         if word == "--" {
@@ -271,9 +249,7 @@ fn parse_long(
     let value = match value {
         Some(value) => checked_boolean(flag, value)?,
         None if is_boolean(flag) => "true".to_owned(),
-        None => words
-            .next()
-            .ok_or_else(|| UsageError::NeedsArgument(name.to_owned()))?,
+        None => words.next().ok_or_else(|| UsageError::NeedsArgument(name.to_owned()))?,
     };
     Ok((name.to_owned(), value))
 }
@@ -288,10 +264,8 @@ fn parse_shorthands(
     let mut rest = word;
     while let Some(letter) = rest.chars().next() {
         let after = &rest[letter.len_utf8()..];
-        let flag = short_flag(command, letter).ok_or_else(|| UsageError::UnknownShorthand {
-            letter,
-            word: rest.to_owned(),
-        })?;
+        let flag = short_flag(command, letter)
+            .ok_or_else(|| UsageError::UnknownShorthand { letter, word: rest.to_owned() })?;
         let name = flag.get_long().unwrap_or_default().to_owned();
         if let Some(value) = after.strip_prefix('=').filter(|value| !value.is_empty()) {
             flags.push((name, checked_boolean(flag, value.to_owned())?));
@@ -303,10 +277,9 @@ fn parse_shorthands(
             continue;
         }
         let value = match after {
-            "" => words.next().ok_or_else(|| UsageError::ShorthandNeedsArgument {
-                letter,
-                word: rest.to_owned(),
-            })?,
+            "" => words
+                .next()
+                .ok_or_else(|| UsageError::ShorthandNeedsArgument { letter, word: rest.to_owned() })?,
             _ => after.to_owned(),
         };
         flags.push((name, value));
@@ -322,11 +295,7 @@ fn checked_boolean(flag: &Arg, value: String) -> Result<String, UsageError> {
     }
     match super::go_text::parse_bool(&value) {
         Ok(value) => Ok(value.to_string()),
-        Err(cause) => Err(UsageError::InvalidArgument {
-            value,
-            flag: flag_text(flag),
-            cause,
-        }),
+        Err(cause) => Err(UsageError::InvalidArgument { value, flag: flag_text(flag), cause }),
     }
 }
 
@@ -374,11 +343,7 @@ mod tests {
     fn read_line(line: &str) -> Result<Request, UsageError> {
         let mut root = super::super::tree::command();
         root.build();
-        let words: Vec<String> = line
-            .split(' ')
-            .filter(|w| !w.is_empty())
-            .map(str::to_owned)
-            .collect();
+        let words: Vec<String> = line.split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect();
         read(&root, &words)
     }
 
@@ -406,10 +371,7 @@ mod tests {
             "limactl shell --workdir=/x -- d ls -l --bogus"
         );
         assert_eq!(argv("shell d -- ls"), "limactl shell -- d -- ls");
-        assert_eq!(
-            argv("list -qf=json -- -x"),
-            "limactl list --quiet --format=json -- -x"
-        );
+        assert_eq!(argv("list -qf=json -- -x"), "limactl list --quiet --format=json -- -x");
         assert_eq!(argv("stop --force=false -f --force=0 a"), "limactl stop -- a");
         assert_eq!(argv("stop -"), "limactl stop -- -");
     }
@@ -421,11 +383,7 @@ mod tests {
             error("lis"),
             "unknown command \"lis\" for \"limactl\"\n\nDid you mean this?\n\tdisk\n\tlist\n"
         );
-        assert!(
-            error("ssh").ends_with("Did you mean this?\n\tshell\n"),
-            "{}",
-            error("ssh")
-        );
+        assert!(error("ssh").ends_with("Did you mean this?\n\tshell\n"), "{}", error("ssh"));
         assert_eq!(error("--bogus"), "unknown flag: --bogus");
         assert_eq!(error("list --bogus=1"), "unknown flag: --bogus");
         assert_eq!(error("list -x"), "unknown shorthand flag: 'x' in -x");
@@ -470,10 +428,7 @@ mod tests {
         assert_eq!(read_line("help rm"), help(&["delete"]));
         assert_eq!(read_line("list --help"), help(&["list"]));
         assert_eq!(read_line("disk bogus"), help(&["disk"]));
-        assert_eq!(
-            read_line("help nosuch"),
-            Ok(Request::UnknownHelpTopic(vec!["nosuch".into()]))
-        );
+        assert_eq!(read_line("help nosuch"), Ok(Request::UnknownHelpTopic(vec!["nosuch".into()])));
         assert_eq!(read_line("-v"), Ok(Request::Version));
         assert_eq!(read_line("--version"), Ok(Request::Version));
     }

@@ -118,9 +118,8 @@ fn can_be_bare(text: &str) -> bool {
 }
 
 fn looks_like_another_type(text: &str) -> bool {
-    const WORDS: [&str; 13] = [
-        "null", "true", "false", "yes", "no", "on", "off", "y", "n", ".inf", "-.inf", "+.inf", ".nan",
-    ];
+    const WORDS: [&str; 13] =
+        ["null", "true", "false", "yes", "no", "on", "off", "y", "n", ".inf", "-.inf", "+.inf", ".nan"];
     let lower = text.to_ascii_lowercase();
     let digits = lower.trim_start_matches(['+', '-']);
     // Numbers in every notation, times (`1:30`) and dates: whatever begins with a digit, or a dot and one, and has no other letters.
@@ -134,10 +133,7 @@ fn looks_like_another_type(text: &str) -> bool {
 
 /// `192.168.5.2`, `1.2.3`: two dots or more make no number.
 fn is_address(text: &str) -> bool {
-    text.split('.').count() > 2
-        && text
-            .split('.')
-            .all(|part| part.chars().all(|c| c.is_ascii_digit()))
+    text.split('.').count() > 2 && text.split('.').all(|part| part.chars().all(|c| c.is_ascii_digit()))
 }
 
 /// Six pairs of hexadecimal digits: a text whatever the digits are, because nothing of today reads base 60.

@@ -46,27 +46,15 @@ pub struct Row {
 }
 
 const fn acts(path: &'static str) -> Row {
-    Row {
-        path,
-        effect: Effect::Acts,
-        is_set: |_, _| false,
-    }
+    Row { path, effect: Effect::Acts, is_set: |_, _| false }
 }
 
 const fn warns(path: &'static str, reason: &'static str, is_set: fn(&LimaYaml, &LimaYaml) -> bool) -> Row {
-    Row {
-        path,
-        effect: Effect::Warns(reason),
-        is_set,
-    }
+    Row { path, effect: Effect::Warns(reason), is_set }
 }
 
 const fn refuses(path: &'static str, reason: &'static str, is_set: fn(&LimaYaml, &LimaYaml) -> bool) -> Row {
-    Row {
-        path,
-        effect: Effect::Refuses(reason),
-        is_set,
-    }
+    Row { path, effect: Effect::Refuses(reason), is_set }
 }
 
 fn is_true(field: Option<bool>) -> bool {
@@ -84,15 +72,11 @@ fn provisions(yaml: &LimaYaml, mode: &str) -> bool {
 /// Every key of the schema.
 pub const ROWS: &[Row] = &[
     acts("minimumLimaVersion"),
-    refuses(
-        "base",
-        "templates that build on other templates come later",
-        |written, _| written.base.as_ref().is_some_and(|b| !b.0.is_empty()),
-    ),
-    acts("vmType: qemu"),
-    refuses("vmType", "the only driver is `qemu`", |_, yaml| {
-        yaml.vm_type.as_deref() != Some("qemu")
+    refuses("base", "templates that build on other templates come later", |written, _| {
+        written.base.as_ref().is_some_and(|b| !b.0.is_empty())
     }),
+    acts("vmType: qemu"),
+    refuses("vmType", "the only driver is `qemu`", |_, yaml| yaml.vm_type.as_deref() != Some("qemu")),
     acts("os: Linux"),
     refuses("os", "guests other than Linux cannot be set up yet", |_, yaml| {
         yaml.os.as_deref() != Some("Linux")
@@ -107,27 +91,17 @@ pub const ROWS: &[Row] = &[
     acts("cpus"),
     acts("memory"),
     acts("disk"),
-    refuses(
-        "additionalDisks",
-        "disks beside the boot disk cannot be attached yet",
-        |_, yaml| any(&yaml.additional_disks, |_| true),
-    ),
-    warns(
-        "mounts",
-        "directories of the host are not mounted yet",
-        |_, yaml| any(&yaml.mounts, |_| true),
-    ),
-    warns(
-        "mountType",
-        "directories of the host are not mounted yet",
-        |written, yaml| written.mount_type.is_some() && yaml.mounts.is_some(),
-    ),
+    refuses("additionalDisks", "disks beside the boot disk cannot be attached yet", |_, yaml| {
+        any(&yaml.additional_disks, |_| true)
+    }),
+    warns("mounts", "directories of the host are not mounted yet", |_, yaml| any(&yaml.mounts, |_| true)),
+    warns("mountType", "directories of the host are not mounted yet", |written, yaml| {
+        written.mount_type.is_some() && yaml.mounts.is_some()
+    }),
     acts("mountTypesUnsupported"),
-    warns(
-        "mountInotify",
-        "directories of the host are not mounted yet",
-        |_, yaml| is_true(yaml.mount_inotify),
-    ),
+    warns("mountInotify", "directories of the host are not mounted yet", |_, yaml| {
+        is_true(yaml.mount_inotify)
+    }),
     acts("ssh"),
     acts("firmware.legacyBIOS"),
     warns("firmware.images", "the system's firmware is used", |_, yaml| {
@@ -141,51 +115,28 @@ pub const ROWS: &[Row] = &[
     }),
     acts("video.display: none"),
     warns("video", "displays are not shown yet", |_, yaml| {
-        yaml.video
-            .as_ref()
-            .is_some_and(|video| video.display.as_deref() != Some("none"))
+        yaml.video.as_ref().is_some_and(|video| video.display.as_deref() != Some("none"))
     }),
     acts("provision: system, user, boot, dependency, data"),
-    warns("provision[].mode: yq", "such entries are skipped", |_, yaml| {
-        provisions(yaml, "yq")
-    }),
-    warns("provision[].mode: ansible", "playbooks are not run", |_, yaml| {
-        provisions(yaml, "ansible")
-    }),
+    warns("provision[].mode: yq", "such entries are skipped", |_, yaml| provisions(yaml, "yq")),
+    warns("provision[].mode: ansible", "playbooks are not run", |_, yaml| provisions(yaml, "ansible")),
     acts("upgradePackages"),
-    warns(
-        "containerd",
-        "it is not installed by this version",
-        |written, yaml| {
-            let wanted = |containerd: &Containerd| is_true(containerd.system) || is_true(containerd.user);
-            written.containerd.as_ref().is_some_and(wanted) && yaml.containerd.as_ref().is_some_and(wanted)
-        },
-    ),
-    warns(
-        "guestInstallPrefix",
-        "nothing is installed in the guest",
-        |written, _| {
-            written
-                .guest_install_prefix
-                .as_deref()
-                .is_some_and(|prefix| prefix != "/usr/local")
-        },
-    ),
-    acts("probes"),
-    warns(
-        "portForwards",
-        "ports of the guest are not forwarded yet",
-        |_, yaml| any(&yaml.port_forwards, |rule| !is_true(rule.ignore)),
-    ),
-    warns(
-        "copyToHost",
-        "files are not copied from the guest yet",
-        |_, yaml| any(&yaml.copy_to_host, |_| true),
-    ),
-    acts("message"),
-    refuses("networks", "only the default network exists yet", |_, yaml| {
-        any(&yaml.networks, |_| true)
+    warns("containerd", "it is not installed by this version", |written, yaml| {
+        let wanted = |containerd: &Containerd| is_true(containerd.system) || is_true(containerd.user);
+        written.containerd.as_ref().is_some_and(wanted) && yaml.containerd.as_ref().is_some_and(wanted)
     }),
+    warns("guestInstallPrefix", "nothing is installed in the guest", |written, _| {
+        written.guest_install_prefix.as_deref().is_some_and(|prefix| prefix != "/usr/local")
+    }),
+    acts("probes"),
+    warns("portForwards", "ports of the guest are not forwarded yet", |_, yaml| {
+        any(&yaml.port_forwards, |rule| !is_true(rule.ignore))
+    }),
+    warns("copyToHost", "files are not copied from the guest yet", |_, yaml| {
+        any(&yaml.copy_to_host, |_| true)
+    }),
+    acts("message"),
+    refuses("networks", "only the default network exists yet", |_, yaml| any(&yaml.networks, |_| true)),
     acts("env"),
     acts("param"),
     acts("dns"),
@@ -193,26 +144,15 @@ pub const ROWS: &[Row] = &[
     acts("propagateProxyEnv"),
     acts("caCerts"),
     warns("rosetta", "it is for the `vz` driver", |written, _| {
-        written
-            .rosetta
-            .as_ref()
-            .is_some_and(|rosetta| is_true(rosetta.enabled))
+        written.rosetta.as_ref().is_some_and(|rosetta| is_true(rosetta.enabled))
     }),
     acts("plain"),
     acts("timezone"),
-    warns("nestedVirtualization", "it is for the `vz` driver", |_, yaml| {
-        is_true(yaml.nested_virtualization)
-    }),
+    warns("nestedVirtualization", "it is for the `vz` driver", |_, yaml| is_true(yaml.nested_virtualization)),
     acts("user"),
-    refuses(
-        "user.name: root",
-        "a guest is entered as an ordinary user",
-        |_, yaml| {
-            yaml.user
-                .as_ref()
-                .is_some_and(|user| user.name.as_deref() == Some("root") || user.uid == Some(0))
-        },
-    ),
+    refuses("user.name: root", "a guest is entered as an ordinary user", |_, yaml| {
+        yaml.user.as_ref().is_some_and(|user| user.name.as_deref() == Some("root") || user.uid == Some(0))
+    }),
     warns("tpm", "no TPM is emulated yet", |_, yaml| is_true(yaml.tpm)),
 ];
 
@@ -221,11 +161,7 @@ pub fn inactive(written: &LimaYaml, yaml: &LimaYaml) -> (Vec<InactiveKey>, Vec<I
     let mut warned = Vec::new();
     let mut refused = Vec::new();
     for row in ROWS.iter().filter(|row| (row.is_set)(written, yaml)) {
-        let key = |reason| InactiveKey {
-            path: row.path,
-            reason,
-            effect: row.effect,
-        };
+        let key = |reason| InactiveKey { path: row.path, reason, effect: row.effect };
         match row.effect {
             Effect::Acts => {}
             Effect::Warns(reason) => warned.push(key(reason)),
@@ -257,27 +193,16 @@ mod tests {
     fn every_key_of_the_schema_has_a_row() {
         let root = |path: &'static str| path.split(['.', ':', '[']).next().unwrap_or_default();
         for key in LimaYaml::KEYS {
-            assert!(
-                ROWS.iter().any(|row| root(row.path) == *key),
-                "no row for `{key}`"
-            );
+            assert!(ROWS.iter().any(|row| root(row.path) == *key), "no row for `{key}`");
         }
         for row in ROWS {
-            assert!(
-                LimaYaml::KEYS.contains(&root(row.path)),
-                "`{}` is not a key",
-                row.path
-            );
+            assert!(LimaYaml::KEYS.contains(&root(row.path)), "`{}` is not a key", row.path);
         }
     }
 
     #[test]
     fn the_page_shows_this_table() {
         let page = include_str!("../../docs/lima-yaml.md");
-        assert!(
-            page.contains(&table()),
-            "docs/lima-yaml.md must contain:\n{}",
-            table()
-        );
+        assert!(page.contains(&table()), "docs/lima-yaml.md must contain:\n{}", table());
     }
 }

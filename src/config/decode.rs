@@ -19,23 +19,11 @@ pub struct Problem {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProblemKind {
     #[error("cannot unmarshal {found} into field `{path}` of type {wanted}")]
-    Type {
-        path: String,
-        found: &'static str,
-        wanted: &'static str,
-    },
+    Type { path: String, found: &'static str, wanted: &'static str },
     #[error("cannot unmarshal {value} into field `{path}` of type {wanted} ( overflow )")]
-    Overflow {
-        path: String,
-        value: String,
-        wanted: &'static str,
-    },
+    Overflow { path: String, value: String, wanted: &'static str },
     #[error("{found} was used where {wanted} is expected{}", in_field(path))]
-    Shape {
-        path: String,
-        found: &'static str,
-        wanted: &'static str,
-    },
+    Shape { path: String, found: &'static str, wanted: &'static str },
     #[error("invalid IP address: {text}{}", in_field(path))]
     Address { path: String, text: String },
     #[error("field `{path}` must be a pair of numbers, but has {length} elements")]
@@ -47,19 +35,12 @@ pub enum ProblemKind {
 }
 
 fn in_field(path: &str) -> String {
-    if path.is_empty() {
-        String::new()
-    } else {
-        format!(", in field `{path}`")
-    }
+    if path.is_empty() { String::new() } else { format!(", in field `{path}`") }
 }
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Problem {
-        Problem {
-            mark: fault.mark,
-            what: ProblemKind::Yaml(fault.what),
-        }
+        Problem { mark: fault.mark, what: ProblemKind::Yaml(fault.what) }
     }
 }
 
@@ -89,13 +70,12 @@ pub trait Decode: Sized {
 impl Reader {
     /// Reads the value of the field `key` of the current mapping; `None` if it is null or wrong.
     pub fn field<T: Decode>(&mut self, key: &str, node: &Node) -> Option<T> {
-        self.inside(&dotted(&self.path, key), |reader| {
-            if is_null(node) {
-                None
-            } else {
-                T::decode(node, reader)
-            }
-        })
+        self.inside(
+            &dotted(&self.path, key),
+            |reader| {
+                if is_null(node) { None } else { T::decode(node, reader) }
+            },
+        )
     }
 
     fn inside<R>(&mut self, path: &str, work: impl FnOnce(&mut Reader) -> R) -> R {
@@ -120,11 +100,7 @@ impl Reader {
 
     pub fn unknown(&mut self, key: &str, mark: Mark, known: &'static [&'static str]) {
         let path = dotted(&self.path, key);
-        self.unknown.push(UnknownKey {
-            mark,
-            path,
-            meant: nearest(key, known),
-        });
+        self.unknown.push(UnknownKey { mark, path, meant: nearest(key, known) });
     }
 
     pub fn problem(&mut self, mark: Mark, what: impl FnOnce(String) -> ProblemKind) {
@@ -144,11 +120,7 @@ impl Reader {
 }
 
 fn dotted(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 pub fn is_null(node: &Node) -> bool {
@@ -249,10 +221,7 @@ impl Decode for [i64; 2] {
             [low] => Some([low, 0]),
             [low, high] => Some([low, high]),
             _ => {
-                reader.problem(node.mark, |path| ProblemKind::Pair {
-                    path,
-                    length: numbers.len(),
-                });
+                reader.problem(node.mark, |path| ProblemKind::Pair { path, length: numbers.len() });
                 None
             }
         }
@@ -269,11 +238,7 @@ impl<T: Decode + Default> Decode for Vec<T> {
         for (index, item) in items.iter().enumerate() {
             let path = format!("{}[{index}]", reader.path);
             let value = reader.inside(&path, |reader| {
-                if is_null(item) {
-                    Some(T::default())
-                } else {
-                    T::decode(item, reader)
-                }
+                if is_null(item) { Some(T::default()) } else { T::decode(item, reader) }
             });
             out.extend(value);
         }
@@ -286,11 +251,7 @@ impl<T: Decode + Default> Decode for BTreeMap<String, T> {
         let entries = reader.entries(node)?;
         let mut out = BTreeMap::new();
         for (key, _, value) in entries {
-            let value = if is_null(value) {
-                Some(T::default())
-            } else {
-                reader.field(key, value)
-            };
+            let value = if is_null(value) { Some(T::default()) } else { reader.field(key, value) };
             out.extend(value.map(|value| (key.to_owned(), value)));
         }
         Some(out)

@@ -54,11 +54,7 @@ pub fn fill(sources: Sources, place: &Place, host: &HostFacts) -> Filled {
         make_plain(&mut yaml);
     }
     drop_empty(&mut yaml);
-    Filled {
-        written,
-        yaml,
-        warnings: filler.warnings,
-    }
+    Filled { written, yaml, warnings: filler.warnings }
 }
 
 /// What the parts of filling share.
@@ -96,10 +92,7 @@ fn expand(
     match variables.expand(template) {
         Ok(text) => *template = text,
         Err(error) => warnings.push(Warning {
-            message: format!(
-                "cannot expand the template in field `{}`, its text is used as it is",
-                field()
-            ),
+            message: format!("cannot expand the template in field `{}`, its text is used as it is", field()),
             fields: vec![("error".to_owned(), error)],
         }),
     }
@@ -126,15 +119,7 @@ fn fill_platform(yaml: &mut LimaYaml, host: &HostFacts) {
         yaml.arch = Some(host.arch.name().to_owned());
     }
     let native = yaml.arch.as_deref() == Some(host.arch.name());
-    default(
-        &mut yaml.vm_type,
-        if host.os == HostOs::MacOs && native {
-            "vz"
-        } else {
-            "qemu"
-        }
-        .to_owned(),
-    );
+    default(&mut yaml.vm_type, if host.os == HostOs::MacOs && native { "vz" } else { "qemu" }.to_owned());
 }
 
 fn fill_user(
@@ -152,10 +137,7 @@ fn fill_user(
             "local user `{}` is not a valid Linux username; using `{}` username instead",
             host.user.name, guest.name
         );
-        warnings.push(Warning {
-            message,
-            fields: Vec::new(),
-        });
+        warnings.push(Warning { message, fields: Vec::new() });
     }
     default(&mut user.name, guest.name);
     default(&mut user.comment, host.user.comment.clone());
@@ -172,12 +154,7 @@ fn fill_user(
     let mut home = user.home.take();
     yaml.user = Some(user);
     // The home directory's template sees every variable but itself.
-    expand(
-        &guest_variables(yaml, place, params),
-        || "user.home".to_owned(),
-        &mut home,
-        warnings,
-    );
+    expand(&guest_variables(yaml, place, params), || "user.home".to_owned(), &mut home, warnings);
     if let Some(user) = &mut yaml.user {
         user.home = home;
     }
@@ -194,17 +171,12 @@ fn host_user_as_guest(host: &HostFacts, place: &Place) -> GuestUser {
     const FALLBACK: &str = "lima";
     let name = host.user.name.as_str();
     let valid = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
     // The group `admin` has a meaning of its own in cloud images; instances older than 1.0.0 already have such a user.
     let reserved = name == "root" || (name == "admin" && version::at_least(place.version(), [1, 0, 0]));
     let name = if valid && !reserved { name } else { FALLBACK };
     let uid = if host.user.uid == 0 { 1000 } else { host.user.uid };
-    GuestUser {
-        name: name.to_owned(),
-        uid,
-    }
+    GuestUser { name: name.to_owned(), uid }
 }
 
 fn default_home(os: &str, place: &Place) -> String {
@@ -291,9 +263,7 @@ fn fill_switches(yaml: &mut LimaYaml, host: &HostFacts) {
     let audio = yaml.audio.get_or_insert_default();
     default(&mut audio.device, String::new());
     default(&mut audio.interface, String::new());
-    default_empty(&mut yaml.video.get_or_insert_default().display, || {
-        "none".to_owned()
-    });
+    default_empty(&mut yaml.video.get_or_insert_default().display, || "none".to_owned());
     default(&mut yaml.timezone, host.timezone.clone());
     default(&mut yaml.upgrade_packages, false);
     default(&mut yaml.guest_install_prefix, "/usr/local".to_owned());
@@ -312,16 +282,8 @@ fn fill_switches(yaml: &mut LimaYaml, host: &HostFacts) {
 const NERDCTL: &str =
     "https://github.com/containerd/nerdctl/releases/download/v2.3.5/nerdctl-full-2.3.5-linux-";
 const NERDCTL_ARCHIVES: [(Arch, &str, &str); 2] = [
-    (
-        Arch::X86_64,
-        "amd64",
-        "sha256:b697295c623639734aaab737523c808fd3cc8d3046039fd94fff1744e4c317aa",
-    ),
-    (
-        Arch::Aarch64,
-        "arm64",
-        "sha256:6e4b687f1d138e750a3c8372abc0f81d3d7490b6359c48c0562fc7dfe98859b2",
-    ),
+    (Arch::X86_64, "amd64", "sha256:b697295c623639734aaab737523c808fd3cc8d3046039fd94fff1744e4c317aa"),
+    (Arch::Aarch64, "arm64", "sha256:6e4b687f1d138e750a3c8372abc0f81d3d7490b6359c48c0562fc7dfe98859b2"),
 ];
 
 /// The document says what upstream's would say; that containerd is not installed by this version is said elsewhere (`activity`).
@@ -391,8 +353,5 @@ fn drop_empty(yaml: &mut LimaYaml) {
     if let Some(video) = &mut yaml.video {
         video.vnc = video.vnc.take().filter(|vnc| vnc.display.is_some());
     }
-    yaml.rosetta = yaml
-        .rosetta
-        .take()
-        .filter(|rosetta| *rosetta != Rosetta::default());
+    yaml.rosetta = yaml.rosetta.take().filter(|rosetta| *rosetta != Rosetta::default());
 }

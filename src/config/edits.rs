@@ -87,14 +87,7 @@ impl Value {
             Value::Number(number) => (number.to_string(), true),
             Value::Bool(on) => (on.to_string(), true),
         };
-        Node {
-            mark: Mark::START,
-            kind: Kind::Scalar(Scalar {
-                text,
-                plain,
-                tag: None,
-            }),
-        }
+        Node { mark: Mark::START, kind: Kind::Scalar(Scalar { text, plain, tag: None }) }
     }
 
     /// A text keeps the quotes of the one that it replaces, whose first character is `old`.
@@ -118,13 +111,8 @@ fn assign(text: String, assignment: &Assignment) -> Result<String, EditError> {
     }
     let file = YamlFile::from_str(&text).map_err(|error| EditError::Unreadable(error.to_string()))?;
     let document = file.ensure_document();
-    let quote = document
-        .try_get_path(path)
-        .ok()
-        .and_then(|old| old.to_string().chars().next());
-    document
-        .try_set_path(path, value.scalar(quote))
-        .map_err(|cause| EditError::Path { path, cause })?;
+    let quote = document.try_get_path(path).ok().and_then(|old| old.to_string().chars().next());
+    document.try_set_path(path, value.scalar(quote)).map_err(|cause| EditError::Path { path, cause })?;
     let mut edited = file.to_string();
     if !edited.ends_with('\n') {
         edited.push('\n');
@@ -165,10 +153,7 @@ fn with_value(root: Option<Node>, path: &str, value: &Value) -> Node {
         Some(index) => entries[index].1 = new,
         None => entries.push((Value::Text(key.to_owned()).node(), new)),
     }
-    Node {
-        mark: Mark::START,
-        kind: Kind::Mapping(entries),
-    }
+    Node { mark: Mark::START, kind: Kind::Mapping(entries) }
 }
 
 /// Whether two trees mean the same: places and quotes do not count, the order of keys neither.
@@ -218,9 +203,7 @@ provision:
 
     /// The lines of `new` that `old` does not have.
     fn changed<'a>(old: &str, new: &'a str) -> Vec<&'a str> {
-        new.lines()
-            .filter(|line| !old.lines().any(|other| other == *line))
-            .collect()
+        new.lines().filter(|line| !old.lines().any(|other| other == *line)).collect()
     }
 
     #[test]
@@ -239,41 +222,19 @@ provision:
 
     #[test]
     fn a_new_key_goes_to_the_end_and_missing_parents_are_made() {
-        assert_eq!(
-            edited("cpus: 2 # two\n", Edit::Plain(true)),
-            "cpus: 2 # two\nplain: true\n"
-        );
-        assert_eq!(
-            edited("cpus: 2", Edit::VmType("qemu".to_owned())),
-            "cpus: 2\nvmType: qemu\n"
-        );
-        assert_eq!(
-            edited("cpus: 2\n", Edit::SshPort(22222)),
-            "cpus: 2\nssh:\n  localPort: 22222\n"
-        );
-        assert_eq!(
-            edited("{cpus: 2}\n", Edit::Plain(true)),
-            "{cpus: 2, plain: true}\n"
-        );
+        assert_eq!(edited("cpus: 2 # two\n", Edit::Plain(true)), "cpus: 2 # two\nplain: true\n");
+        assert_eq!(edited("cpus: 2", Edit::VmType("qemu".to_owned())), "cpus: 2\nvmType: qemu\n");
+        assert_eq!(edited("cpus: 2\n", Edit::SshPort(22222)), "cpus: 2\nssh:\n  localPort: 22222\n");
+        assert_eq!(edited("{cpus: 2}\n", Edit::Plain(true)), "{cpus: 2, plain: true}\n");
     }
 
     #[test]
     fn null_and_empty_parents_are_replaced() {
-        for text in [
-            "ssh:\n",
-            "ssh: null\n",
-            "ssh: {}\n",
-            "ssh: ~\ncpus: 1\n",
-            "# nothing\n",
-            "",
-        ] {
+        for text in ["ssh:\n", "ssh: null\n", "ssh: {}\n", "ssh: ~\ncpus: 1\n", "# nothing\n", ""] {
             let new = edited(text, Edit::SshPort(7));
             let node = read(&new).unwrap();
             assert!(
-                same(
-                    &with_value(node.clone(), "ssh.localPort", &Value::Number(7)),
-                    &node.unwrap()
-                ),
+                same(&with_value(node.clone(), "ssh.localPort", &Value::Number(7)), &node.unwrap()),
                 "{new}"
             );
         }
@@ -281,18 +242,9 @@ provision:
 
     #[test]
     fn only_the_first_document_and_the_first_bytes_change() {
-        assert_eq!(
-            edited("cpus: 1\n---\ncpus: 1\n", Edit::Cpus(2)),
-            "cpus: 2\n---\ncpus: 1\n"
-        );
-        assert_eq!(
-            edited("a: b\r\ncpus: 1\r\n", Edit::Cpus(2)),
-            "a: b\r\ncpus: 2\r\n"
-        );
-        assert_eq!(
-            edited("---\ncpus: 1\n...\n", Edit::Cpus(2)),
-            "---\ncpus: 2\n...\n"
-        );
+        assert_eq!(edited("cpus: 1\n---\ncpus: 1\n", Edit::Cpus(2)), "cpus: 2\n---\ncpus: 1\n");
+        assert_eq!(edited("a: b\r\ncpus: 1\r\n", Edit::Cpus(2)), "a: b\r\ncpus: 2\r\n");
+        assert_eq!(edited("---\ncpus: 1\n...\n", Edit::Cpus(2)), "---\ncpus: 2\n...\n");
     }
 
     #[test]
@@ -304,10 +256,7 @@ provision:
     #[test]
     fn what_is_not_yaml_is_refused_with_its_place() {
         let error = apply("cpus: [1\n", &[Edit::Cpus(1)]).unwrap_err().to_string();
-        assert!(
-            error.starts_with("cannot edit a file that is not YAML: [1:7] "),
-            "{error}"
-        );
+        assert!(error.starts_with("cannot edit a file that is not YAML: [1:7] "), "{error}");
     }
 
     fn any_edit() -> impl Strategy<Value = Edit> {

@@ -37,10 +37,7 @@ fn fill_provision(entries: &mut [Provision], filler: &mut Filler) {
             default(&mut entry.format, "auto".to_owned());
         }
         if mode == "data" || mode == "yq" {
-            default(
-                &mut entry.owner,
-                if filler.bsd { "root:wheel" } else { "root:root" }.to_owned(),
-            );
+            default(&mut entry.owner, if filler.bsd { "root:wheel" } else { "root:root" }.to_owned());
             default(&mut entry.permissions, "644".to_owned());
         }
         let fields = [
@@ -53,18 +50,11 @@ fn fill_provision(entries: &mut [Provision], filler: &mut Filler) {
         for (field, value) in fields {
             filler.expand_guest(|| format!("provision[{index}].{field}"), value);
         }
-        if entry
-            .script
-            .as_deref()
-            .is_some_and(|script| script.contains("LIMA_CIDATA"))
-        {
+        if entry.script.as_deref().is_some_and(|script| script.contains("LIMA_CIDATA")) {
             let message = format!(
                 "provisioning scripts should not reference the LIMA_CIDATA variables, field `provision[{index}].script`"
             );
-            filler.warnings.push(Warning {
-                message,
-                fields: Vec::new(),
-            });
+            filler.warnings.push(Warning { message, fields: Vec::new() });
         }
     }
 }
@@ -73,9 +63,7 @@ fn fill_probes(probes: &mut [Probe], filler: &mut Filler) {
     let total = probes.len();
     for (index, probe) in probes.iter_mut().enumerate() {
         default_empty(&mut probe.mode, || "readiness".to_owned());
-        default_empty(&mut probe.description, || {
-            format!("user probe {}/{total}", index + 1)
-        });
+        default_empty(&mut probe.description, || format!("user probe {}/{total}", index + 1));
         filler.expand_guest(|| format!("probes[{index}].script"), &mut probe.script);
     }
 }
@@ -84,17 +72,10 @@ fn fill_forward(index: usize, rule: &mut PortForward, filler: &mut Filler) {
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let local = Address(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     default_empty(&mut rule.proto, || "any".to_owned());
-    default(
-        &mut rule.guest_ip_must_be_zero,
-        rule.guest_ip == Some(Address(Some(any))),
-    );
+    default(&mut rule.guest_ip_must_be_zero, rule.guest_ip == Some(Address(Some(any))));
     default(
         &mut rule.guest_ip,
-        if rule.guest_ip_must_be_zero == Some(true) {
-            Address(Some(any))
-        } else {
-            local
-        },
+        if rule.guest_ip_must_be_zero == Some(true) { Address(Some(any)) } else { local },
     );
     default(&mut rule.host_ip, local);
     rule.guest_port = rule.guest_port.filter(|port| *port != 0);
@@ -111,14 +92,8 @@ fn fill_forward(index: usize, rule: &mut PortForward, filler: &mut Filler) {
             None => rule.guest_port_range,
         };
     }
-    filler.expand_guest(
-        || format!("portForwards[{index}].guestSocket"),
-        &mut rule.guest_socket,
-    );
-    filler.expand_host(
-        || format!("portForwards[{index}].hostSocket"),
-        &mut rule.host_socket,
-    );
+    filler.expand_guest(|| format!("portForwards[{index}].guestSocket"), &mut rule.guest_socket);
+    filler.expand_host(|| format!("portForwards[{index}].hostSocket"), &mut rule.host_socket);
     rule.guest_socket = rule.guest_socket.take().filter(|path| !path.is_empty());
     rule.host_socket = rule.host_socket.take().filter(|path| !path.is_empty());
     if let Some(path) = rule.host_socket.as_mut().filter(|path| !path.starts_with('/')) {
@@ -134,10 +109,7 @@ fn fill_network(index: usize, network: &mut Network, filler: &Filler) {
     network.socket = network.socket.take().filter(|path| !path.is_empty());
     default_empty(&mut network.interface, || format!("lima{index}"));
     default_empty(&mut network.mac_address, || {
-        mac::derive(
-            filler.machine_id,
-            &format!("{}#{index}", filler.place.file.display()),
-        )
+        mac::derive(filler.machine_id, &format!("{}#{index}", filler.place.file.display()))
     });
     default(&mut network.metric, 100);
 }
@@ -202,14 +174,7 @@ fn fill_mount(mount: &mut Mount) {
     default(&mut nine_p.security_model, "none".to_owned());
     default(&mut nine_p.protocol_version, "9p2000.L".to_owned());
     default(&mut nine_p.msize, "128KiB".to_owned());
-    let cache = if mount.writable == Some(true) {
-        "mmap"
-    } else {
-        "fscache"
-    };
+    let cache = if mount.writable == Some(true) { "mmap" } else { "fscache" };
     default(&mut nine_p.cache, cache.to_owned());
-    mount.virtiofs = mount
-        .virtiofs
-        .take()
-        .filter(|virtiofs| virtiofs.queue_size.is_some());
+    mount.virtiofs = mount.virtiofs.take().filter(|virtiofs| virtiofs.queue_size.is_some());
 }

@@ -47,10 +47,7 @@ pub struct HostUser {
 impl HostFacts {
     /// The value of an environment variable; an empty one counts as unset.
     pub fn env(&self, name: &str) -> Option<&str> {
-        self.env
-            .iter()
-            .find(|(key, value)| key == name && !value.is_empty())
-            .map(|(_, value)| value.as_str())
+        self.env.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
     }
 
     /// Turns `~` and `~/x` into a path under the home directory and makes a relative path absolute. `~user` is not expanded.
@@ -62,10 +59,6 @@ impl HostFacts {
             Some(_) => return None,
             None => Path::new(path).to_path_buf(),
         };
-        Some(if expanded.is_absolute() {
-            expanded
-        } else {
-            self.cwd.join(expanded)
-        })
+        Some(if expanded.is_absolute() { expanded } else { self.cwd.join(expanded) })
     }
 }

@@ -15,32 +15,16 @@ pub enum Invalid {
     Rule { field: String, rule: &'static str },
     /// A rule about a text, with the text.
     #[error("field `{field}` {rule}, but is `{value}`")]
-    Value {
-        field: String,
-        rule: &'static str,
-        value: String,
-    },
+    Value { field: String, rule: &'static str, value: String },
     /// A rule between two fields.
     #[error("field `{field}` {rule} field `{other}`")]
-    Relation {
-        field: String,
-        rule: &'static str,
-        other: String,
-    },
+    Relation { field: String, rule: &'static str, other: String },
     #[error("field `{field}` must be one of {allowed}; got `{value}`")]
-    NotOneOf {
-        field: String,
-        allowed: String,
-        value: String,
-    },
+    NotOneOf { field: String, allowed: String, value: String },
     #[error("field `{field}` has an invalid value: {cause}")]
     Size { field: String, cause: QuantityError },
     #[error("field `{field}` is invalid: {digest}: {cause}")]
-    Digest {
-        field: String,
-        digest: String,
-        cause: DigestError,
-    },
+    Digest { field: String, digest: String, cause: DigestError },
     #[error("field `minimumLimaVersion` must be a semvar value, got `{0}`: it is not in dotted-tri format")]
     MinimumVersionFormat(String),
     #[error("template requires Lima version `{wanted}`; this is only `{own}`")]
@@ -48,11 +32,7 @@ pub enum Invalid {
     #[error("vmType `{0}` is not a registered driver")]
     Driver(String),
     #[error("{field} has unexpected architecture `{found}`, must be `{wanted}`")]
-    ImagePartArch {
-        field: String,
-        found: String,
-        wanted: String,
-    },
+    ImagePartArch { field: String, found: String, wanted: String },
     #[error("field `additionalDisks[{index}].name is invalid`: {cause}")]
     DiskName { index: usize, cause: IdentifierError },
     #[error("field `{field}` must be only used when mode is {modes}")]
@@ -84,24 +64,11 @@ pub enum Invalid {
     #[error(
         "field `{field}` must be a 48 bit (6 bytes) MAC address; actual length of `{value}` is {length} bytes"
     )]
-    MacLength {
-        field: String,
-        value: String,
-        length: usize,
-    },
+    MacLength { field: String, value: String, length: usize },
     #[error("field `{field}` must be less than {limit} bytes, but is {length} bytes: `{value}`")]
-    TooLong {
-        field: String,
-        limit: usize,
-        length: usize,
-        value: String,
-    },
+    TooLong { field: String, limit: usize, length: usize, value: String },
     #[error("field `{field}` value `{value}` has already been used by field `{earlier}`")]
-    Repeated {
-        field: String,
-        value: String,
-        earlier: String,
-    },
+    Repeated { field: String, value: String, earlier: String },
     #[error("field `tpm` is not supported on architecture `{0}`")]
     TpmArch(String),
 }
@@ -117,30 +84,19 @@ impl Findings {
 
     pub fn rule(&mut self, broken: bool, field: impl Into<String>, rule: &'static str) {
         if broken {
-            self.push(Invalid::Rule {
-                field: field.into(),
-                rule,
-            });
+            self.push(Invalid::Rule { field: field.into(), rule });
         }
     }
 
     pub fn value(&mut self, broken: bool, field: impl Into<String>, rule: &'static str, value: &str) {
         if broken {
-            self.push(Invalid::Value {
-                field: field.into(),
-                rule,
-                value: value.to_owned(),
-            });
+            self.push(Invalid::Value { field: field.into(), rule, value: value.to_owned() });
         }
     }
 
     pub fn one_of(&mut self, field: impl Into<String>, allowed: &[&str], value: &str) {
         if !allowed.contains(&value) {
-            let allowed = allowed
-                .iter()
-                .map(|word| format!("`{word}`"))
-                .collect::<Vec<_>>()
-                .join(" ");
+            let allowed = allowed.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" ");
             self.push(Invalid::NotOneOf {
                 field: field.into(),
                 allowed: format!("[{allowed}]"),
@@ -159,10 +115,7 @@ impl Findings {
 
     pub fn size(&mut self, field: impl Into<String>, text: &str) {
         if let Err(cause) = Bytes::parse(text) {
-            self.push(Invalid::Size {
-                field: field.into(),
-                cause,
-            });
+            self.push(Invalid::Size { field: field.into(), cause });
         }
     }
 }
@@ -194,11 +147,7 @@ pub fn check_digest(text: &str) -> Result<(), DigestError> {
         return Err(DigestError::Length);
     }
     let lower_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    if hex.bytes().all(lower_hex) {
-        Ok(())
-    } else {
-        Err(DigestError::Format)
-    }
+    if hex.bytes().all(lower_hex) { Ok(()) } else { Err(DigestError::Format) }
 }
 
 #[cfg(test)]
@@ -210,10 +159,7 @@ mod tests {
         let good = format!("sha256:{}", "0a".repeat(32));
         assert_eq!(check_digest(&good), Ok(()));
         assert_eq!(check_digest("sha256:zz"), Err(DigestError::Length));
-        assert_eq!(
-            check_digest(&good.to_uppercase().replace("SHA", "sha")),
-            Err(DigestError::Format)
-        );
+        assert_eq!(check_digest(&good.to_uppercase().replace("SHA", "sha")), Err(DigestError::Format));
         assert_eq!(check_digest("md5:0123"), Err(DigestError::Algorithm));
         for text in ["", "sha256", "sha256:", ":00"] {
             assert_eq!(check_digest(text), Err(DigestError::Format), "{text}");

@@ -14,11 +14,7 @@ fn host() -> HostFacts {
         arch: Arch::X86_64,
         cpus: 8,
         memory: Bytes::gib(16),
-        user: HostUser {
-            name: "me".to_owned(),
-            uid: 1001,
-            comment: "My Name".to_owned(),
-        },
+        user: HostUser { name: "me".to_owned(), uid: 1001, comment: "My Name".to_owned() },
         home: Some(PathBuf::from("/home/me")),
         temp_dir: PathBuf::from("/tmp"),
         cwd: PathBuf::from("/work"),
@@ -49,18 +45,11 @@ struct Files<'a> {
 fn load_files(files: &Files, host: &HostFacts) -> Result<Loaded, Error> {
     let known: Vec<String> = DEFAULT_NETWORKS.map(str::to_owned).to_vec();
     let request = Request {
-        main: Text {
-            label: "vm.yaml",
-            bytes: files.main,
-        },
-        defaults: files.defaults.map(|text| Text {
-            label: "default file `d.yaml`",
-            bytes: text.as_bytes(),
-        }),
-        overrides: files.overrides.map(|text| Text {
-            label: "override file `o.yaml`",
-            bytes: text.as_bytes(),
-        }),
+        main: Text { label: "vm.yaml", bytes: files.main },
+        defaults: files.defaults.map(|text| Text { label: "default file `d.yaml`", bytes: text.as_bytes() }),
+        overrides: files
+            .overrides
+            .map(|text| Text { label: "override file `o.yaml`", bytes: text.as_bytes() }),
         file: Path::new("/home/me/.lima/default/lima.yaml"),
         lima_version: files.version.unwrap_or_default(),
         existing: files.version.is_some(),
@@ -71,27 +60,18 @@ fn load_files(files: &Files, host: &HostFacts) -> Result<Loaded, Error> {
 }
 
 fn try_load(text: &str) -> Result<Loaded, Error> {
-    let files = Files {
-        main: text.as_bytes(),
-        defaults: None,
-        overrides: None,
-        version: None,
-    };
+    let files = Files { main: text.as_bytes(), defaults: None, overrides: None, version: None };
     load_files(&files, &host())
 }
 
 /// Loads `text` with an image in front of it.
 fn config(text: &str) -> Config {
-    try_load(&format!("images: [{{location: /a.img}}]\n{text}"))
-        .unwrap()
-        .config
+    try_load(&format!("images: [{{location: /a.img}}]\n{text}")).unwrap().config
 }
 
 /// The lines of the error for `text` with an image in front of it.
 fn problems(text: &str) -> Vec<String> {
-    let error = try_load(&format!("images: [{{location: /a.img}}]\n{text}"))
-        .unwrap_err()
-        .to_string();
+    let error = try_load(&format!("images: [{{location: /a.img}}]\n{text}")).unwrap_err().to_string();
     error.lines().map(str::to_owned).collect()
 }
 
@@ -103,16 +83,8 @@ fn the_smallest_document_is_filled_in_upstreams_order() {
              \"arch\":\"{arch}\",\"digest\":\"sha256:{digest}\"}}"
         )
     };
-    let amd = archive(
-        "amd64",
-        "x86_64",
-        "b697295c623639734aaab737523c808fd3cc8d3046039fd94fff1744e4c317aa",
-    );
-    let arm = archive(
-        "arm64",
-        "aarch64",
-        "6e4b687f1d138e750a3c8372abc0f81d3d7490b6359c48c0562fc7dfe98859b2",
-    );
+    let amd = archive("amd64", "x86_64", "b697295c623639734aaab737523c808fd3cc8d3046039fd94fff1744e4c317aa");
+    let arm = archive("arm64", "aarch64", "6e4b687f1d138e750a3c8372abc0f81d3d7490b6359c48c0562fc7dfe98859b2");
     let want = format!(
         "{{\"vmType\":\"qemu\",\"os\":\"Linux\",\"arch\":\"x86_64\",\"images\":[{{\"location\":\"/a.img\",\"arch\":\"x86_64\"}}],\
          \"cpus\":4,\"memory\":\"4GiB\",\"disk\":\"100GiB\",\"mountInotify\":false,\
@@ -130,15 +102,9 @@ fn the_smallest_document_is_filled_in_upstreams_order() {
 #[test]
 fn the_definite_view_says_the_same() {
     let config = config("cpus: \"2\"\nmemory: 3GB\nssh: {localPort: 0x1F90}\n");
-    assert_eq!(
-        (config.cpus, config.memory, config.disk),
-        (2, Bytes::gib(3), Bytes::gib(100))
-    );
+    assert_eq!((config.cpus, config.memory, config.disk), (2, Bytes::gib(3), Bytes::gib(100)));
     assert_eq!(config.ssh.local_port, 8080);
-    assert_eq!(
-        config.mac_address,
-        mac::derive(&host().machine_id, "/home/me/.lima/default")
-    );
+    assert_eq!(config.mac_address, mac::derive(&host().machine_id, "/home/me/.lima/default"));
     assert_eq!((config.inactive_keys.len(), config.unsupported.len()), (0, 0));
 }
 
@@ -162,30 +128,18 @@ fn messages_are_upstreams_where_it_has_them() {
             "field `arch` must be one of [x86_64 aarch64 armv7l ppc64le riscv64 s390x]; got `sparc`",
         ),
         ("vmType: nope", "vmType `nope` is not a registered driver"),
-        (
-            "dns: [192.0.2.1]",
-            "field `dns` must be empty when field `HostResolver.Enabled` is true",
-        ),
-        (
-            "minimumLimaVersion: 99.0.0",
-            "template requires Lima version `99.0.0`; this is only `2.2.0`",
-        ),
+        ("dns: [192.0.2.1]", "field `dns` must be empty when field `HostResolver.Enabled` is true"),
+        ("minimumLimaVersion: 99.0.0", "template requires Lima version `99.0.0`; this is only `2.2.0`"),
         (
             "param: {k: v}",
             "field `param` key `k` is not used in any provision, probe, copyToHost, or portForward",
         ),
-        (
-            "networks: [{}]",
-            "field `networks[0].lima` or  field `networks[0].socket must be set",
-        ),
+        ("networks: [{}]", "field `networks[0].lima` or  field `networks[0].socket must be set"),
         (
             "networks: [{lima: user-v2, socket: /a}]",
             "field `networks[0].lima` and field `networks[0].socket` are mutually exclusive",
         ),
-        (
-            "networks: [{lima: nosuch}]",
-            "network `nosuch` is not defined (field `networks[0].lima`)",
-        ),
+        ("networks: [{lima: nosuch}]", "network `nosuch` is not defined (field `networks[0].lima`)"),
         (
             "networks: [{socket: /a, interface: aaaaaaaaaaaaaaaaaaaa}]",
             "field `networks[0].interface` must be less than 16 bytes, but is 20 bytes: `aaaaaaaaaaaaaaaaaaaa`",
@@ -194,10 +148,7 @@ fn messages_are_upstreams_where_it_has_them() {
             "additionalDisks: [a--b]",
             "field `additionalDisks[0].name is invalid`: identifier `a--b` must match ^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$",
         ),
-        (
-            "probes: [{description: x}]",
-            "field `probe[0].script` must start with a '#!' line",
-        ),
+        ("probes: [{description: x}]", "field `probe[0].script` must start with a '#!' line"),
         (
             "copyToHost: [{guest: a, host: /a}]",
             "field `CopyToHost[0].guest` must be an absolute path, but is `a`",
@@ -212,17 +163,9 @@ fn messages_are_upstreams_where_it_has_them() {
             "field `networks[0].macAddress` must be a 48 bit (6 bytes) MAC address; actual length of `zz` is 0 bytes",
         ]
     );
-    let digest = try_load("images: [{location: /a, digest: 'sha256:zz'}]")
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        digest,
-        "field `images[0].digest` is invalid: sha256:zz: invalid checksum digest length"
-    );
-    assert_eq!(
-        try_load("cpus: 1").unwrap_err().to_string(),
-        "field `images` must be set"
-    );
+    let digest = try_load("images: [{location: /a, digest: 'sha256:zz'}]").unwrap_err().to_string();
+    assert_eq!(digest, "field `images[0].digest` is invalid: sha256:zz: invalid checksum digest length");
+    assert_eq!(try_load("cpus: 1").unwrap_err().to_string(), "field `images` must be set");
 }
 
 #[test]
@@ -254,14 +197,8 @@ fn aliases_that_lead_back_are_refused() {
 #[test]
 fn a_file_of_another_kind_does_not_flood_the_terminal() {
     let keys: String = (0..500).map(|n| format!("zz{n}: x\n")).collect();
-    let warnings = try_load(&format!("images: [{{location: /a}}]\n{keys}"))
-        .unwrap()
-        .warnings;
-    assert!(
-        warnings[0].fields[1]
-            .1
-            .ends_with(" unknown field \"zz19\", and 480 more")
-    );
+    let warnings = try_load(&format!("images: [{{location: /a}}]\n{keys}")).unwrap().warnings;
+    assert!(warnings[0].fields[1].1.ends_with(" unknown field \"zz19\", and 480 more"));
     let wrong: String = (0..500).map(|_| "- x\n").collect();
     let error = try_load(&format!("mounts:\n{wrong}")).unwrap_err().to_string();
     assert!(error.ends_with("\nand 480 more"), "{error}");
@@ -278,12 +215,7 @@ fn what_is_on_the_host_is_looked_at() {
             "field `networks[0].socket` must be a socket if it exists, but is `/srv`",
         ]
     );
-    assert_eq!(
-        config("networks: [{socket: /run/vmnet.sock}]\n")
-            .unsupported
-            .len(),
-        1
-    );
+    assert_eq!(config("networks: [{socket: /run/vmnet.sock}]\n").unsupported.len(), 1);
 }
 
 #[test]
@@ -300,10 +232,7 @@ fn every_wrong_type_is_shown_with_its_path() {
     let error = try_load("cpus: many\nplain: yes\nmounts:\n- location: /a\n  writable: \"true\"\n")
         .unwrap_err()
         .to_string();
-    let heads: Vec<_> = error
-        .lines()
-        .filter(|line| line.contains("cannot unmarshal"))
-        .collect();
+    let heads: Vec<_> = error.lines().filter(|line| line.contains("cannot unmarshal")).collect();
     assert_eq!(
         heads,
         [
@@ -322,18 +251,10 @@ fn every_wrong_type_is_shown_with_its_path() {
 
 #[test]
 fn every_broken_file_is_named() {
-    let files = Files {
-        main: b"a: [",
-        defaults: Some("cpus: x"),
-        overrides: Some("b: {"),
-        version: None,
-    };
+    let files = Files { main: b"a: [", defaults: Some("cpus: x"), overrides: Some("b: {"), version: None };
     let error = load_files(&files, &host()).unwrap_err().to_string();
     for label in ["(vm.yaml)", "(default file `d.yaml`)", "(override file `o.yaml`)"] {
-        assert!(
-            error.contains(&format!("failed to unmarshal YAML {label}: [1:")),
-            "{error}"
-        );
+        assert!(error.contains(&format!("failed to unmarshal YAML {label}: [1:")), "{error}");
     }
 }
 
@@ -400,22 +321,10 @@ fn an_old_instance_keeps_its_habits() {
 #[test]
 fn root_becomes_an_ordinary_user_in_the_guest() {
     let mut root = host();
-    root.user = HostUser {
-        name: "root".to_owned(),
-        uid: 0,
-        comment: "root".to_owned(),
-    };
-    let files = Files {
-        main: b"images: [{location: /a}]",
-        defaults: None,
-        overrides: None,
-        version: None,
-    };
+    root.user = HostUser { name: "root".to_owned(), uid: 0, comment: "root".to_owned() };
+    let files = Files { main: b"images: [{location: /a}]", defaults: None, overrides: None, version: None };
     let user = load_files(&files, &root).unwrap().config.user;
-    assert_eq!(
-        (user.name.as_str(), user.uid, user.home.as_str()),
-        ("lima", 1000, "/home/lima.guest")
-    );
+    assert_eq!((user.name.as_str(), user.uid, user.home.as_str()), ("lima", 1000, "/home/lima.guest"));
 }
 
 #[test]
@@ -423,9 +332,7 @@ fn a_template_that_cannot_run_keeps_its_text_and_warns() {
     let loaded =
         try_load("images: [{location: /a}]\nprovision: [{script: \"docker ps --format '{{json .}}'\"}]\n")
             .unwrap();
-    let ProvisionMode::System { script } = &loaded.config.provision[0].mode else {
-        panic!()
-    };
+    let ProvisionMode::System { script } = &loaded.config.provision[0].mode else { panic!() };
     assert_eq!(script, "docker ps --format '{{json .}}'");
     assert_eq!(
         loaded.warnings[0].message,
@@ -435,12 +342,7 @@ fn a_template_that_cannot_run_keeps_its_text_and_warns() {
 
 #[test]
 fn text_that_is_not_utf8_is_refused_with_its_place() {
-    let files = Files {
-        main: b"cpus: 1\nmessage: \xff\n",
-        defaults: None,
-        overrides: None,
-        version: None,
-    };
+    let files = Files { main: b"cpus: 1\nmessage: \xff\n", defaults: None, overrides: None, version: None };
     let error = load_files(&files, &host()).unwrap_err().to_string();
     assert!(
         error.starts_with("failed to unmarshal YAML (vm.yaml): [2:10] the text is not UTF-8\n"),

@@ -5,10 +5,7 @@ use sha2::{Digest, Sha256};
 /// `52:55:55:` and three bytes of SHA-256 over machine and `unique`: the instance directory for the first NIC, `FILE#INDEX` for the
 /// entries of `networks`.
 pub fn derive(machine_id: &str, unique: &str) -> String {
-    let digest = Sha256::new()
-        .chain_update(machine_id)
-        .chain_update(unique)
-        .finalize();
+    let digest = Sha256::new().chain_update(machine_id).chain_update(unique).finalize();
     format!("52:55:55:{:02x}:{:02x}:{:02x}", digest[0], digest[1], digest[2])
 }
 
@@ -18,17 +15,11 @@ pub fn length(text: &str) -> Option<usize> {
         |group: &str, digits: usize| group.len() == digits && group.bytes().all(|b| b.is_ascii_hexdigit());
     let bytes = if text.contains('.') {
         let groups: Vec<_> = text.split('.').collect();
-        groups
-            .iter()
-            .all(|group| is_hex(group, 4))
-            .then_some(groups.len() * 2)?
+        groups.iter().all(|group| is_hex(group, 4)).then_some(groups.len() * 2)?
     } else {
         let separator = text.chars().find(|c| matches!(c, ':' | '-'))?;
         let groups: Vec<_> = text.split(separator).collect();
-        groups
-            .iter()
-            .all(|group| is_hex(group, 2))
-            .then_some(groups.len())?
+        groups.iter().all(|group| is_hex(group, 2)).then_some(groups.len())?
     };
     matches!(bytes, 6 | 8 | 20).then_some(bytes)
 }
@@ -40,10 +31,7 @@ mod tests {
     #[test]
     fn addresses_are_upstreams() {
         let machine = "0123456789abcdef0123456789abcdef";
-        assert_eq!(
-            derive(machine, "/home/me/.lima/default/lima.yaml#0"),
-            "52:55:55:68:b2:4e"
-        );
+        assert_eq!(derive(machine, "/home/me/.lima/default/lima.yaml#0"), "52:55:55:68:b2:4e");
         assert_eq!(derive(machine, "/home/me/.lima/default"), "52:55:55:d3:0a:b1");
     }
 
@@ -53,14 +41,7 @@ mod tests {
         assert_eq!(length("02-ab-cd-ef-00-01"), Some(6));
         assert_eq!(length("02ab.cdef.0001"), Some(6));
         assert_eq!(length("02:00:00:00:00:00:00:01"), Some(8));
-        for text in [
-            "",
-            "zz",
-            "02:00:00:00:00",
-            "02:00-00:00:00:00",
-            "020000000001",
-            "02:00:00:00:00:0g",
-        ] {
+        for text in ["", "zz", "02:00:00:00:00", "02:00-00:00:00:00", "020000000001", "02:00:00:00:00:0g"] {
             assert_eq!(length(text), None, "{text}");
         }
     }

@@ -72,11 +72,7 @@ macro_rules! merged {
 
 /// Merges the three documents into one. `mounts` is left as the list d, y, o.
 pub fn merge(sources: Sources) -> LimaYaml {
-    let Sources {
-        file: y,
-        defaults: d,
-        overrides: o,
-    } = sources;
+    let Sources { file: y, defaults: d, overrides: o } = sources;
     merged!(LimaYaml from y, d, o {
         scalar: vm_type os arch cpus memory disk mount_type mount_inotify upgrade_packages guest_install_prefix propagate_proxy_env plain timezone
             nested_virtualization tpm;
@@ -172,39 +168,21 @@ mod tests {
                 name: Some(name.to_owned()),
                 ..Default::default()
             }]),
-            mounts: Some(vec![Mount {
-                location: Some(name.to_owned()),
-                ..Default::default()
-            }]),
+            mounts: Some(vec![Mount { location: Some(name.to_owned()), ..Default::default() }]),
             ..Default::default()
         };
-        let merged = merge(Sources {
-            file: with("y"),
-            defaults: with("d"),
-            overrides: with("o"),
-        });
-        let disks: Vec<_> = merged
-            .additional_disks
-            .unwrap()
-            .into_iter()
-            .map(|disk| disk.name.unwrap())
-            .collect();
-        let mounts: Vec<_> = merged
-            .mounts
-            .unwrap()
-            .into_iter()
-            .map(|mount| mount.location.unwrap())
-            .collect();
+        let merged = merge(Sources { file: with("y"), defaults: with("d"), overrides: with("o") });
+        let disks: Vec<_> =
+            merged.additional_disks.unwrap().into_iter().map(|disk| disk.name.unwrap()).collect();
+        let mounts: Vec<_> =
+            merged.mounts.unwrap().into_iter().map(|mount| mount.location.unwrap()).collect();
         assert_eq!(disks, ["o", "y", "d"]);
         assert_eq!(mounts, ["d", "y", "o"]);
     }
 
     #[test]
     fn an_empty_text_is_set_and_null_is_not() {
-        let with = |zone: Option<&str>| LimaYaml {
-            timezone: zone.map(str::to_owned),
-            ..Default::default()
-        };
+        let with = |zone: Option<&str>| LimaYaml { timezone: zone.map(str::to_owned), ..Default::default() };
         let merged = merge(Sources {
             file: with(Some("")),
             defaults: with(Some("Asia/Tokyo")),

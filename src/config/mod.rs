@@ -111,12 +111,7 @@ impl Place {
         let dir = request.file.parent().unwrap_or(Path::new(".")).to_path_buf();
         let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let recorded = request.existing.then(|| request.lima_version.to_owned());
-        Place {
-            file: request.file.to_path_buf(),
-            dir,
-            name,
-            recorded,
-        }
+        Place { file: request.file.to_path_buf(), dir, name, recorded }
     }
 
     /// The version whose habits this instance keeps: the recorded one, or our own for a new instance.
@@ -168,13 +163,7 @@ impl fmt::Display for BrokenText {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            write!(
-                f,
-                "{} {}\n{}",
-                problem.mark,
-                problem.what,
-                source::excerpt(&self.text, problem.mark)
-            )?;
+            write!(f, "{} {}\n{}", problem.mark, problem.what, source::excerpt(&self.text, problem.mark))?;
         }
         match self.problems.len().saturating_sub(MAX_SHOWN) {
             0 => {}
@@ -232,14 +221,7 @@ fn read_all(request: &Request) -> Result<(Sources, Vec<Warning>), Error> {
     let defaults = read(request.defaults);
     let overrides = read(request.overrides);
     if broken.is_empty() {
-        Ok((
-            Sources {
-                file,
-                defaults,
-                overrides,
-            },
-            warnings,
-        ))
+        Ok((Sources { file, defaults, overrides }, warnings))
     } else {
         Err(Error::Unmarshal(broken))
     }
@@ -254,27 +236,13 @@ fn decode_text(text: Text) -> Result<(LimaYaml, Option<Warning>), BrokenText> {
     let source = std::str::from_utf8(text.bytes).map_err(|error| {
         let valid = String::from_utf8_lossy(&text.bytes[..error.valid_up_to()]);
         let last = valid.rsplit('\n').next().unwrap_or_default();
-        let mark = Mark {
-            line: valid.matches('\n').count() + 1,
-            column: last.chars().count() + 1,
-        };
-        broken(
-            vec![
-                Fault {
-                    mark,
-                    what: FaultKind::NotUtf8,
-                }
-                .into(),
-            ],
-            &String::from_utf8_lossy(text.bytes),
-        )
+        let mark = Mark { line: valid.matches('\n').count() + 1, column: last.chars().count() + 1 };
+        broken(vec![Fault { mark, what: FaultKind::NotUtf8 }.into()], &String::from_utf8_lossy(text.bytes))
     })?;
     let source = source.strip_prefix('\u{feff}').unwrap_or(source);
     let document = node::parse(source).map_err(|fault| broken(vec![fault.into()], source))?;
     let mut reader = Reader::default();
-    reader
-        .problems
-        .extend(document.faults.into_iter().map(Problem::from));
+    reader.problems.extend(document.faults.into_iter().map(Problem::from));
     let yaml = match document.root.filter(|root| !decode::is_null(root)) {
         Some(root) => decode::Decode::decode(&root, &mut reader).unwrap_or_default(),
         None => LimaYaml::default(),
@@ -290,20 +258,14 @@ fn decode_text(text: Text) -> Result<(LimaYaml, Option<Warning>), BrokenText> {
 /// One warning that names the unknown keys of a text with their places.
 fn unknown_keys(label: &str, keys: &[UnknownKey]) -> Option<Warning> {
     let describe = |key: &UnknownKey| {
-        let meant = key
-            .meant
-            .map(|meant| format!(" (did you mean \"{meant}\"?)"))
-            .unwrap_or_default();
+        let meant = key.meant.map(|meant| format!(" (did you mean \"{meant}\"?)")).unwrap_or_default();
         format!("{} unknown field \"{}\"{meant}", key.mark, key.path)
     };
     let mut described: Vec<_> = keys.iter().take(MAX_SHOWN).map(describe).collect();
     if keys.len() > MAX_SHOWN {
         described.push(format!("and {} more", keys.len() - MAX_SHOWN));
     }
-    let fields = vec![
-        ("comment".to_owned(), label.to_owned()),
-        ("error".to_owned(), described.join(", ")),
-    ];
+    let fields = vec![("comment".to_owned(), label.to_owned()), ("error".to_owned(), described.join(", "))];
     let message = "Non-strict YAML detected; please check for typos".to_owned();
     (!keys.is_empty()).then_some(Warning { message, fields })
 }

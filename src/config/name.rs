@@ -46,10 +46,7 @@ pub fn check_identifier(text: &str) -> Result<(), IdentifierError> {
 
 /// Checks the name of an instance: an identifier that cannot be taken for a file name.
 pub fn check_instance(name: &str) -> Result<(), NameError> {
-    check_identifier(name).map_err(|cause| NameError::Identifier {
-        name: name.to_owned(),
-        cause,
-    })?;
+    check_identifier(name).map_err(|cause| NameError::Identifier { name: name.to_owned(), cause })?;
     let lower = name.to_ascii_lowercase();
     if lower.ends_with(".yml") || lower.ends_with(".yaml") {
         return Err(NameError::YamlSuffix(name.to_owned()));
@@ -62,10 +59,7 @@ pub fn from_file(path: &str) -> Result<String, NameError> {
     let file = path.rsplit('/').next().unwrap_or(path).to_lowercase();
     let name = file.strip_suffix(".yml").unwrap_or(&file);
     let name = name.strip_suffix(".yaml").unwrap_or(name);
-    check_identifier(name).map_err(|cause| NameError::File {
-        file: name.to_owned(),
-        cause,
-    })?;
+    check_identifier(name).map_err(|cause| NameError::File { file: name.to_owned(), cause })?;
     Ok(name.to_owned())
 }
 
@@ -98,18 +92,9 @@ mod tests {
                 "../x",
                 "instance name `../x` is not a valid identifier: identifier `../x` must match ^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$",
             ),
-            (
-                "x.yaml",
-                "instance name `x.yaml` must not end with .yml or .yaml suffix",
-            ),
-            (
-                "x.YML",
-                "instance name `x.YML` must not end with .yml or .yaml suffix",
-            ),
-            (
-                "",
-                "instance name `` is not a valid identifier: identifier must not be empty",
-            ),
+            ("x.yaml", "instance name `x.yaml` must not end with .yml or .yaml suffix"),
+            ("x.YML", "instance name `x.YML` must not end with .yml or .yaml suffix"),
+            ("", "instance name `` is not a valid identifier: identifier must not be empty"),
             (
                 &long,
                 &format!(

@@ -113,9 +113,7 @@ fn without_tabs_before(text: &str, mark: Mark) -> Option<String> {
     let kept = text[..end].trim_end_matches([' ', '\t']);
     let blanks = &text[kept.len()..end];
     let spaces = " ".repeat(blanks.len());
-    blanks
-        .contains('\t')
-        .then(|| [kept, &spaces, &text[end..]].concat())
+    blanks.contains('\t').then(|| [kept, &spaces, &text[end..]].concat())
 }
 
 fn compose(text: &str) -> Result<Document, Fault> {
@@ -127,24 +125,16 @@ fn compose(text: &str) -> Result<Document, Fault> {
         faults: Vec::new(),
     };
     let root = composer.document()?;
-    Ok(Document {
-        root,
-        faults: composer.faults,
-    })
+    Ok(Document { root, faults: composer.faults })
 }
 
 fn refuse_control_characters(text: &str) -> Result<(), Fault> {
     for (number, line) in (1..).zip(text.split('\n')) {
-        let bad = line
-            .chars()
-            .position(|c| (c < ' ' && c != '\t' && c != '\r') || c == '\x7f');
+        let bad = line.chars().position(|c| (c < ' ' && c != '\t' && c != '\r') || c == '\x7f');
         if let Some(index) = bad {
             let code = line.chars().nth(index).map_or(0, u32::from);
             return Err(Fault {
-                mark: Mark {
-                    line: number,
-                    column: index + 1,
-                },
+                mark: Mark { line: number, column: index + 1 },
                 what: FaultKind::ControlCharacter(code),
             });
         }
@@ -186,10 +176,7 @@ impl<'a> Composer<'a> {
         let mark = mark_of(&span);
         self.count(1, mark)?;
         if depth > MAX_DEPTH {
-            return Err(Fault {
-                mark,
-                what: FaultKind::TooDeep,
-            });
+            return Err(Fault { mark, what: FaultKind::TooDeep });
         }
         let (anchor, kind) = match event {
             Event::Alias(anchor) => return self.alias(anchor, mark),
@@ -204,15 +191,12 @@ impl<'a> Composer<'a> {
                     }),
                 )
             }
-            Event::SequenceStart(anchor, _) => (
-                anchor,
-                self.sequence(depth)
-                    .map_err(|fault| self.opened_at(mark, fault))?,
-            ),
-            Event::MappingStart(anchor, _) => (
-                anchor,
-                self.mapping(depth).map_err(|fault| self.opened_at(mark, fault))?,
-            ),
+            Event::SequenceStart(anchor, _) => {
+                (anchor, self.sequence(depth).map_err(|fault| self.opened_at(mark, fault))?)
+            }
+            Event::MappingStart(anchor, _) => {
+                (anchor, self.mapping(depth).map_err(|fault| self.opened_at(mark, fault))?)
+            }
             _ => {
                 return Err(Fault {
                     mark,
@@ -229,20 +213,13 @@ impl<'a> Composer<'a> {
 
     /// What is never closed is best shown where it was opened, not at the end of the text.
     fn opened_at(&self, mark: Mark, fault: Fault) -> Fault {
-        if fault.mark.line > self.lines {
-            Fault { mark, ..fault }
-        } else {
-            fault
-        }
+        if fault.mark.line > self.lines { Fault { mark, ..fault } } else { fault }
     }
 
     fn count(&mut self, nodes: usize, mark: Mark) -> Result<(), Fault> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES {
-            return Err(Fault {
-                mark,
-                what: FaultKind::TooManyNodes,
-            });
+            return Err(Fault { mark, what: FaultKind::TooManyNodes });
         }
         Ok(())
     }
@@ -250,16 +227,10 @@ impl<'a> Composer<'a> {
     /// The anchored node under the alias's own place. An anchor whose node is not finished yet contains the alias.
     fn alias(&mut self, anchor: usize, mark: Mark) -> Result<Node, Fault> {
         let Some(node) = self.anchors.get(&anchor).cloned() else {
-            return Err(Fault {
-                mark,
-                what: FaultKind::Cycle,
-            });
+            return Err(Fault { mark, what: FaultKind::Cycle });
         };
         self.count(size(&node), mark)?;
-        Ok(Node {
-            mark,
-            kind: node.kind,
-        })
+        Ok(Node { mark, kind: node.kind })
     }
 
     fn sequence(&mut self, depth: usize) -> Result<Kind, Fault> {
@@ -285,10 +256,7 @@ impl<'a> Composer<'a> {
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
             let Kind::Scalar(scalar) = &key.kind else {
-                self.faults.push(Fault {
-                    mark: key.mark,
-                    what: FaultKind::ComplexKey,
-                });
+                self.faults.push(Fault { mark: key.mark, what: FaultKind::ComplexKey });
                 continue;
             };
             if scalar.plain && scalar.text == "<<" {
@@ -296,10 +264,7 @@ impl<'a> Composer<'a> {
                 continue;
             }
             if let Some(&first) = seen.get(&scalar.text) {
-                let what = FaultKind::DuplicateKey {
-                    key: scalar.text.clone(),
-                    first,
-                };
+                let what = FaultKind::DuplicateKey { key: scalar.text.clone(), first };
                 self.faults.push(Fault { mark: key.mark, what });
                 continue;
             }
@@ -329,10 +294,7 @@ impl<'a> Composer<'a> {
                     self.merge(item, entries, seen);
                 }
             }
-            _ => self.faults.push(Fault {
-                mark: value.mark,
-                what: FaultKind::MergeValue,
-            }),
+            _ => self.faults.push(Fault { mark: value.mark, what: FaultKind::MergeValue }),
         }
     }
 }
@@ -346,21 +308,12 @@ fn size(node: &Node) -> usize {
 }
 
 fn mark_of(span: &Span) -> Mark {
-    Mark {
-        line: span.start.line().max(1),
-        column: span.start.col() + 1,
-    }
+    Mark { line: span.start.line().max(1), column: span.start.col() + 1 }
 }
 
 fn syntax(error: &ScanError) -> Fault {
-    let mark = Mark {
-        line: error.marker().line().max(1),
-        column: error.marker().col() + 1,
-    };
-    Fault {
-        mark,
-        what: FaultKind::Syntax(error.info().to_owned()),
-    }
+    let mark = Mark { line: error.marker().line().max(1), column: error.marker().col() + 1 };
+    Fault { mark, what: FaultKind::Syntax(error.info().to_owned()) }
 }
 
 fn core_tag(tag: &Tag) -> Option<String> {
@@ -384,10 +337,8 @@ mod tests {
             Kind::Scalar(scalar) => scalar.text.clone(),
             Kind::Sequence(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(",")),
             Kind::Mapping(entries) => {
-                let entries: Vec<_> = entries
-                    .iter()
-                    .map(|(key, value)| format!("{}={}", show(key), show(value)))
-                    .collect();
+                let entries: Vec<_> =
+                    entries.iter().map(|(key, value)| format!("{}={}", show(key), show(value))).collect();
                 format!("{{{}}}", entries.join(","))
             }
         }
@@ -396,36 +347,24 @@ mod tests {
     #[test]
     fn anchors_and_merge_keys_are_resolved() {
         let text = "x: &x {a: 1, b: 2}\ny: &y {b: 3, c: 4}\nz: {<<: [*x, *y], a: 5}\nw: *y\n";
-        assert_eq!(
-            show(&root(text)),
-            "{x={a=1,b=2},y={b=3,c=4},z={a=5,b=2,c=4},w={b=3,c=4}}"
-        );
+        assert_eq!(show(&root(text)), "{x={a=1,b=2},y={b=3,c=4},z={a=5,b=2,c=4},w={b=3,c=4}}");
     }
 
     #[test]
     fn places_are_lines_and_columns_from_one() {
         let node = root("a: 1\nb:\n  - cé: d\n");
-        let Kind::Mapping(entries) = &node.kind else {
-            panic!()
-        };
+        let Kind::Mapping(entries) = &node.kind else { panic!() };
         assert_eq!(entries[0].1.mark, Mark { line: 1, column: 4 });
-        let Kind::Sequence(items) = &entries[1].1.kind else {
-            panic!()
-        };
-        let Kind::Mapping(inner) = &items[0].kind else {
-            panic!()
-        };
+        let Kind::Sequence(items) = &entries[1].1.kind else { panic!() };
+        let Kind::Mapping(inner) = &items[0].kind else { panic!() };
         assert_eq!(inner[0].1.mark, Mark { line: 3, column: 9 });
     }
 
     #[test]
     fn every_duplicate_key_is_named_with_its_first_place() {
         let document = parse("cpus: 1\ncpus: 2\nssh:\n  a: 1\n  a: 2\n").unwrap();
-        let faults: Vec<_> = document
-            .faults
-            .iter()
-            .map(|fault| format!("{} {}", fault.mark, fault.what))
-            .collect();
+        let faults: Vec<_> =
+            document.faults.iter().map(|fault| format!("{} {}", fault.mark, fault.what)).collect();
         assert_eq!(
             faults,
             [
@@ -444,10 +383,7 @@ mod tests {
 
     #[test]
     fn a_tab_may_follow_the_colon() {
-        assert_eq!(
-            show(&root("a:\tb\nc: 7\t\nd:\t \t3GiB\t# x\n")),
-            "{a=b,c=7,d=3GiB}"
-        );
+        assert_eq!(show(&root("a:\tb\nc: 7\t\nd:\t \t3GiB\t# x\n")), "{a=b,c=7,d=3GiB}");
         assert_eq!(show(&root("a: |\n  x:\ty\nb:\t1\n")), "{a=x:\ty\n,b=1}");
     }
 
@@ -470,10 +406,7 @@ mod tests {
         assert_eq!(parse("a: &a [1, *a]\n").unwrap_err().what, FaultKind::Cycle);
         assert!(parse(&"[".repeat(10_000)).is_err());
         assert_eq!(parse(&"- ".repeat(500)).unwrap_err().what, FaultKind::TooDeep);
-        assert_eq!(
-            parse("a: b\x01\n").unwrap_err().what,
-            FaultKind::ControlCharacter(1)
-        );
+        assert_eq!(parse("a: b\x01\n").unwrap_err().what, FaultKind::ControlCharacter(1));
     }
 
     proptest! {

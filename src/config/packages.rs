@@ -39,22 +39,18 @@ impl Packaging {
             return Some(Packaging::Brew);
         }
         let value = |key: &str| {
-            let found = os_release
-                .lines()
-                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            let found = os_release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
             found.unwrap_or_default().trim_matches(['"', '\'']).to_owned()
         };
         let (id, like) = (value("ID"), value("ID_LIKE"));
-        std::iter::once(id.as_str())
-            .chain(like.split_whitespace())
-            .find_map(|name| match name {
-                "debian" | "ubuntu" => Some(Packaging::Apt),
-                "fedora" | "rhel" | "centos" => Some(Packaging::Dnf),
-                "arch" => Some(Packaging::Pacman),
-                "alpine" => Some(Packaging::Apk),
-                "suse" | "opensuse" | "opensuse-tumbleweed" | "opensuse-leap" => Some(Packaging::Zypper),
-                _ => None,
-            })
+        std::iter::once(id.as_str()).chain(like.split_whitespace()).find_map(|name| match name {
+            "debian" | "ubuntu" => Some(Packaging::Apt),
+            "fedora" | "rhel" | "centos" => Some(Packaging::Dnf),
+            "arch" => Some(Packaging::Pacman),
+            "alpine" => Some(Packaging::Apk),
+            "suse" | "opensuse" | "opensuse-tumbleweed" | "opensuse-leap" => Some(Packaging::Zypper),
+            _ => None,
+        })
     }
 
     /// The command that installs it: `apt-get install qemu-utils`.
@@ -91,13 +87,9 @@ impl Packaging {
 
     fn qemu_system(self, arch: Arch) -> &'static str {
         let row = match arch {
-            Arch::X86_64 => [
-                "qemu-system-x86",
-                "qemu-system-x86-core",
-                "qemu-base",
-                "qemu-system-x86_64",
-                "qemu-x86",
-            ],
+            Arch::X86_64 => {
+                ["qemu-system-x86", "qemu-system-x86-core", "qemu-base", "qemu-system-x86_64", "qemu-x86"]
+            }
             Arch::Aarch64 => [
                 "qemu-system-arm",
                 "qemu-system-aarch64-core",
@@ -105,13 +97,9 @@ impl Packaging {
                 "qemu-system-aarch64",
                 "qemu-arm",
             ],
-            Arch::Armv7l => [
-                "qemu-system-arm",
-                "qemu-system-arm-core",
-                "qemu-system-arm",
-                "qemu-system-arm",
-                "qemu-arm",
-            ],
+            Arch::Armv7l => {
+                ["qemu-system-arm", "qemu-system-arm-core", "qemu-system-arm", "qemu-system-arm", "qemu-arm"]
+            }
             Arch::Ppc64le => [
                 "qemu-system-ppc",
                 "qemu-system-ppc-core",
@@ -139,27 +127,13 @@ impl Packaging {
 
     fn uefi(self, arch: Arch) -> &'static str {
         let row = match arch {
-            Arch::Aarch64 => [
-                "qemu-efi-aarch64",
-                "edk2-aarch64",
-                "edk2-aarch64",
-                "aavmf",
-                "qemu-uefi-aarch64",
-            ],
-            Arch::Armv7l => [
-                "qemu-efi-arm",
-                "edk2-arm",
-                "edk2-arm",
-                "aavmf",
-                "qemu-uefi-aarch32",
-            ],
-            Arch::Riscv64 => [
-                "qemu-efi-riscv64",
-                "edk2-riscv64",
-                "edk2-riscv64",
-                "edk2-riscv64",
-                "qemu-uefi-riscv64",
-            ],
+            Arch::Aarch64 => {
+                ["qemu-efi-aarch64", "edk2-aarch64", "edk2-aarch64", "aavmf", "qemu-uefi-aarch64"]
+            }
+            Arch::Armv7l => ["qemu-efi-arm", "edk2-arm", "edk2-arm", "aavmf", "qemu-uefi-aarch32"],
+            Arch::Riscv64 => {
+                ["qemu-efi-riscv64", "edk2-riscv64", "edk2-riscv64", "edk2-riscv64", "qemu-uefi-riscv64"]
+            }
             _ => ["ovmf", "edk2-ovmf", "edk2-ovmf", "ovmf", "qemu-ovmf-x86_64"],
         };
         self.of_row(row, "qemu")
@@ -186,14 +160,8 @@ mod tests {
     fn the_system_is_told_by_its_name_or_its_parents() {
         let of = |text| Packaging::of(HostOs::Linux, text);
         assert_eq!(of("NAME=x\nID=debian\n"), Some(Packaging::Apt));
-        assert_eq!(
-            of("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"),
-            Some(Packaging::Apt)
-        );
-        assert_eq!(
-            of("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"),
-            Some(Packaging::Dnf)
-        );
+        assert_eq!(of("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"), Some(Packaging::Apt));
+        assert_eq!(of("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"), Some(Packaging::Dnf));
         assert_eq!(of("ID=arch\n"), Some(Packaging::Pacman));
         assert_eq!(of("ID=nothing\n"), None);
         assert_eq!(of(""), None);
@@ -212,13 +180,7 @@ mod tests {
         assert_eq!(Packaging::Pacman.install(x86), "pacman -S qemu-base");
         assert_eq!(Packaging::Apk.install(x86), "apk add qemu-system-x86_64");
         assert_eq!(Packaging::Brew.install(x86), "brew install qemu");
-        assert_eq!(
-            Packaging::Apt.install(Wanted::QemuImg),
-            "apt-get install qemu-utils"
-        );
-        assert_eq!(
-            Packaging::Apt.install(Wanted::Uefi(Arch::X86_64)),
-            "apt-get install ovmf"
-        );
+        assert_eq!(Packaging::Apt.install(Wanted::QemuImg), "apt-get install qemu-utils");
+        assert_eq!(Packaging::Apt.install(Wanted::Uefi(Arch::X86_64)), "apt-get install ovmf");
     }
 }

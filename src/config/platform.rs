@@ -15,14 +15,8 @@ pub enum Arch {
 
 impl Arch {
     /// Every architecture that `lima.yaml` may name, in the order in which upstream's message lists them.
-    pub const ALL: [Arch; 6] = [
-        Arch::X86_64,
-        Arch::Aarch64,
-        Arch::Armv7l,
-        Arch::Ppc64le,
-        Arch::Riscv64,
-        Arch::S390x,
-    ];
+    pub const ALL: [Arch; 6] =
+        [Arch::X86_64, Arch::Aarch64, Arch::Armv7l, Arch::Ppc64le, Arch::Riscv64, Arch::S390x];
 
     /// The name in `lima.yaml`, which is also what `uname -m` prints in such a guest.
     pub fn name(self) -> &'static str {
@@ -78,11 +72,7 @@ impl HostOs {
 
     /// The system that this binary was built for.
     pub fn native() -> HostOs {
-        if cfg!(target_os = "macos") {
-            HostOs::MacOs
-        } else {
-            HostOs::Linux
-        }
+        if cfg!(target_os = "macos") { HostOs::MacOs } else { HostOs::Linux }
     }
 
     /// Bytes of a unix socket's address, the closing zero included: a path must be shorter (`sun_path` of `sockaddr_un`).

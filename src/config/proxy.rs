@@ -36,13 +36,8 @@ pub fn environment(sources: &Sources) -> Environment {
     out.variables.extend(sources.system.iter().cloned());
     out.variables.extend(sources.env.clone());
     if sources.propagate {
-        let is_proxy = |name: &str| {
-            NAMES
-                .iter()
-                .any(|known| name == *known || name == known.to_uppercase())
-        };
-        out.variables
-            .extend(sources.process.iter().filter(|(name, _)| is_proxy(name)).cloned());
+        let is_proxy = |name: &str| NAMES.iter().any(|known| name == *known || name == known.to_uppercase());
+        out.variables.extend(sources.process.iter().filter(|(name, _)| is_proxy(name)).cloned());
     }
     for name in NAMES {
         for name in [name.to_owned(), name.to_uppercase()] {
@@ -65,26 +60,21 @@ fn turn(name: &str, sources: &Sources, out: &mut Environment) {
         return;
     }
     let Some((before, host, after)) = split_host(&value) else {
-        out.notices.push(format!(
-            "cannot find the host in `{name}` value `{value}`, it is passed on as it is"
-        ));
+        out.notices
+            .push(format!("cannot find the host in `{name}` value `{value}`, it is passed on as it is"));
         return;
     };
     let addresses = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(address) => vec![address],
         Err(_) => (sources.resolve)(host),
     };
-    if addresses
-        .iter()
-        .any(|address| address.to_canonical().is_loopback())
-    {
+    if addresses.iter().any(|address| address.to_canonical().is_loopback()) {
         let gateway = match sources.gateway {
             IpAddr::V4(address) => address.to_string(),
             IpAddr::V6(address) => format!("[{address}]"),
         };
         let turned = format!("{before}{gateway}{after}");
-        out.notices
-            .push(format!("Replacing `{name}` value `{value}` with `{turned}`"));
+        out.notices.push(format!("Replacing `{name}` value `{value}` with `{turned}`"));
         out.variables.insert(name.to_owned(), turned);
     }
 }
@@ -92,12 +82,8 @@ fn turn(name: &str, sources: &Sources, out: &mut Environment) {
 /// What comes before the host of a URL, the host (an IPv6 address in brackets), and what comes behind it. A URL without a scheme counts as one.
 fn split_host(url: &str) -> Option<(&str, &str, &str)> {
     let authority = url.find("://").map_or(0, |at| at + 3);
-    let end = url[authority..]
-        .find(['/', '?', '#'])
-        .map_or(url.len(), |at| authority + at);
-    let host = url[authority..end]
-        .rfind('@')
-        .map_or(authority, |at| authority + at + 1);
+    let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |at| authority + at);
+    let host = url[authority..end].rfind('@').map_or(authority, |at| authority + at + 1);
     let rest = &url[host..end];
     let length = match rest.strip_prefix('[') {
         Some(inside) => inside.find(']')? + 2,
@@ -122,9 +108,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
-        list.iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
+        list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     fn of(env: &[(&str, &str)], process: &[(&str, &str)], propagate: bool) -> Environment {
@@ -144,21 +128,14 @@ mod tests {
     }
 
     fn show(environment: &Environment) -> Vec<String> {
-        environment
-            .variables
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect()
+        environment.variables.iter().map(|(name, value)| format!("{name}={value}")).collect()
     }
 
     #[test]
     fn a_loopback_proxy_becomes_the_gateway() {
         for (url, turned) in [
             ("http://127.0.0.1:3128", "http://192.168.5.2:3128"),
-            (
-                "http://user:p@ss@localhost:3128/x",
-                "http://user:p@ss@192.168.5.2:3128/x",
-            ),
+            ("http://user:p@ss@localhost:3128/x", "http://user:p@ss@192.168.5.2:3128/x"),
             ("http://[::1]:3128", "http://192.168.5.2:3128"),
             ("localhost:3128", "192.168.5.2:3128"),
             ("http://proxy.example:3128", "http://proxy.example:3128"),
@@ -176,26 +153,15 @@ mod tests {
     #[test]
     fn the_process_wins_over_the_file_and_lower_case_over_upper() {
         let file = [("http_proxy", "http://a.example"), ("FOO", "bar")];
-        let process = [
-            ("HTTP_PROXY", "http://b.example"),
-            ("http_proxy", "http://c.example"),
-            ("PATH", "/bin"),
-        ];
+        let process =
+            [("HTTP_PROXY", "http://b.example"), ("http_proxy", "http://c.example"), ("PATH", "/bin")];
         assert_eq!(
             show(&of(&file, &process, true)),
-            [
-                "FOO=bar",
-                "HTTP_PROXY=http://c.example",
-                "http_proxy=http://c.example"
-            ]
+            ["FOO=bar", "HTTP_PROXY=http://c.example", "http_proxy=http://c.example"]
         );
         assert_eq!(
             show(&of(&file, &process, false)),
-            [
-                "FOO=bar",
-                "HTTP_PROXY=http://a.example",
-                "http_proxy=http://a.example"
-            ]
+            ["FOO=bar", "HTTP_PROXY=http://a.example", "http_proxy=http://a.example"]
         );
     }
 
@@ -210,11 +176,7 @@ mod tests {
 
     #[test]
     fn replacing_is_told_and_so_is_what_is_not_understood() {
-        let found = of(
-            &[("http_proxy", "http://127.0.0.1:3128"), ("ftp_proxy", "http://[")],
-            &[],
-            true,
-        );
+        let found = of(&[("http_proxy", "http://127.0.0.1:3128"), ("ftp_proxy", "http://[")], &[], true);
         assert_eq!(
             found.notices,
             [

@@ -40,9 +40,7 @@ impl Bytes {
     /// Reads `4GiB`, `1.5 g`, `10GB` (binary as well), `512`: a decimal number, at most one space, a suffix in any case. Negative numbers and
     /// anything behind the suffix are refused. Fractions of a byte are cut off.
     pub fn parse(text: &str) -> Result<Bytes, QuantityError> {
-        let end = text
-            .rfind(|c: char| c.is_ascii_digit() || c == '.')
-            .ok_or_else(|| not_a_number(text))?;
+        let end = text.rfind(|c: char| c.is_ascii_digit() || c == '.').ok_or_else(|| not_a_number(text))?;
         let (number, suffix) = text.split_at(end + 1);
         // The number ends at its last digit; one space may stand before the suffix.
         let suffix = suffix.strip_prefix(' ').unwrap_or(suffix);

@@ -19,12 +19,7 @@ pub fn resolve(yaml: LimaYaml, written: &LimaYaml, place: &Place, host: &HostFac
         vm_type: yaml.vm_type.clone().unwrap_or_default(),
         os: yaml.os.clone().unwrap_or_default(),
         arch,
-        images: yaml
-            .images
-            .iter()
-            .flatten()
-            .map(|image| resolve_image(image, arch))
-            .collect(),
+        images: yaml.images.iter().flatten().map(|image| resolve_image(image, arch)).collect(),
         cpus: yaml.cpus.and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1),
         memory: size(&yaml.memory),
         disk: size(&yaml.disk),
@@ -38,21 +33,12 @@ pub fn resolve(yaml: LimaYaml, written: &LimaYaml, place: &Place, host: &HostFac
                 .map(|image| file(image.location, image.digest))
                 .collect(),
         },
-        video_display: yaml
-            .video
-            .as_ref()
-            .and_then(|video| video.display.clone())
-            .unwrap_or_default(),
+        video_display: yaml.video.as_ref().and_then(|video| video.display.clone()).unwrap_or_default(),
         cpu_type: cpu_type(&yaml, arch),
         qemu_minimum_version: qemu_option(&yaml, "minimumVersion")
             .and_then(|value| value.as_str())
             .map(str::to_owned),
-        provision: yaml
-            .provision
-            .iter()
-            .flatten()
-            .filter_map(resolve_provision)
-            .collect(),
+        provision: yaml.provision.iter().flatten().filter_map(resolve_provision).collect(),
         probes: yaml.probes.iter().flatten().map(resolve_probe).collect(),
         upgrade_packages: yaml.upgrade_packages.unwrap_or_default(),
         guest_install_prefix: yaml.guest_install_prefix.clone().unwrap_or_default(),
@@ -64,12 +50,7 @@ pub fn resolve(yaml: LimaYaml, written: &LimaYaml, place: &Place, host: &HostFac
             ipv6: resolver.ipv6.unwrap_or_default(),
             hosts: resolver.hosts.unwrap_or_default(),
         },
-        dns: yaml
-            .dns
-            .iter()
-            .flatten()
-            .filter_map(|address| address.0)
-            .collect(),
+        dns: yaml.dns.iter().flatten().filter_map(|address| address.0).collect(),
         propagate_proxy_env: yaml.propagate_proxy_env.unwrap_or(true),
         ca_certs: resolve_certs(yaml.ca_certs.clone().unwrap_or_default(), host),
         plain: yaml.plain.unwrap_or_default(),
@@ -87,16 +68,11 @@ fn arch_of(name: Option<&str>, fallback: Arch) -> Arch {
 }
 
 fn size(text: &Option<String>) -> Bytes {
-    text.as_deref()
-        .and_then(|text| Bytes::parse(text).ok())
-        .unwrap_or_default()
+    text.as_deref().and_then(|text| Bytes::parse(text).ok()).unwrap_or_default()
 }
 
 fn file(location: Option<String>, digest: Option<String>) -> FileRef {
-    FileRef {
-        location: location.unwrap_or_default(),
-        digest: digest.filter(|digest| !digest.is_empty()),
-    }
+    FileRef { location: location.unwrap_or_default(), digest: digest.filter(|digest| !digest.is_empty()) }
 }
 
 fn resolve_image(image: &written::Image, arch: Arch) -> Image {
@@ -118,10 +94,7 @@ fn resolve_image(image: &written::Image, arch: Arch) -> Image {
 
 fn resolve_ssh(ssh: written::Ssh) -> Ssh {
     Ssh {
-        local_port: ssh
-            .local_port
-            .and_then(|port| u16::try_from(port).ok())
-            .unwrap_or_default(),
+        local_port: ssh.local_port.and_then(|port| u16::try_from(port).ok()).unwrap_or_default(),
         load_dot_ssh_pub_keys: ssh.load_dot_ssh_pub_keys.unwrap_or_default(),
         forward_agent: ssh.forward_agent.unwrap_or_default(),
         forward_x11: ssh.forward_x11.unwrap_or_default(),
@@ -169,9 +142,7 @@ fn resolve_provision(entry: &written::Provision) -> Option<Provision> {
             owner: text(&entry.owner),
             permissions: text(&entry.permissions),
         },
-        "ansible" => ProvisionMode::Ansible {
-            playbook: text(&entry.playbook),
-        },
+        "ansible" => ProvisionMode::Ansible { playbook: text(&entry.playbook) },
         _ => return None,
     };
     Some(Provision { mode })

@@ -50,9 +50,7 @@ pub fn kind(scalar: &Scalar) -> ScalarKind {
 
 /// A boolean; `None` unless the scalar is one by its look or tag.
 pub fn boolean(scalar: &Scalar) -> Option<bool> {
-    (kind(scalar) == ScalarKind::Bool)
-        .then(|| boolean_text(&scalar.text))
-        .flatten()
+    (kind(scalar) == ScalarKind::Bool).then(|| boolean_text(&scalar.text)).flatten()
 }
 
 /// A whole number, quoted or not; fractions are cut off.
@@ -73,10 +71,7 @@ pub fn number(scalar: &Scalar) -> Option<serde_json::Number> {
     match kind(scalar) {
         ScalarKind::Integer => {
             let whole = integer_text(&scalar.text)?;
-            i64::try_from(whole)
-                .map(Into::into)
-                .or_else(|_| u64::try_from(whole).map(Into::into))
-                .ok()
+            i64::try_from(whole).map(Into::into).or_else(|_| u64::try_from(whole).map(Into::into)).ok()
         }
         ScalarKind::Float => serde_json::Number::from_f64(float_text(&scalar.text)?),
         _ => None,
@@ -124,14 +119,9 @@ fn integer_text(text: &str) -> Option<i128> {
 fn float_text(text: &str) -> Option<f64> {
     let unsigned = text.trim_start_matches(['+', '-']);
     let looks_right = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && unsigned
-            .bytes()
-            .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'))
+        && unsigned.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'))
         && unsigned.bytes().any(|b| b.is_ascii_digit());
-    looks_right
-        .then(|| text.parse().ok())
-        .flatten()
-        .filter(|value: &f64| value.is_finite())
+    looks_right.then(|| text.parse().ok()).flatten().filter(|value: &f64| value.is_finite())
 }
 
 /// The bytes of a `!!binary` scalar: base64 with padding, white space allowed anywhere.
@@ -172,18 +162,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn plain(text: &str) -> Scalar {
-        Scalar {
-            text: text.to_owned(),
-            plain: true,
-            tag: None,
-        }
+        Scalar { text: text.to_owned(), plain: true, tag: None }
     }
 
     fn quoted(text: &str) -> Scalar {
-        Scalar {
-            plain: false,
-            ..plain(text)
-        }
+        Scalar { plain: false, ..plain(text) }
     }
 
     #[test]
@@ -203,18 +186,7 @@ mod tests {
             assert_eq!(integer(&plain(text)), Some(value), "{text}");
             assert_eq!(integer(&quoted(text)), Some(value), "{text}");
         }
-        for text in [
-            "",
-            "~",
-            "true",
-            "many",
-            "4GiB",
-            "1e99",
-            "0x",
-            "--1",
-            ".",
-            "99999999999999999999",
-        ] {
+        for text in ["", "~", "true", "many", "4GiB", "1e99", "0x", "--1", ".", "99999999999999999999"] {
             assert_eq!(integer(&plain(text)), None, "{text}");
         }
     }
@@ -248,10 +220,7 @@ mod tests {
 
     #[test]
     fn base64_is_decoded_with_its_white_space() {
-        assert_eq!(
-            base64("IyEvYmlu\nL3NoCmVjaG8gCWhpCg==\n").unwrap(),
-            b"#!/bin/sh\necho \thi\n"
-        );
+        assert_eq!(base64("IyEvYmlu\nL3NoCmVjaG8gCWhpCg==\n").unwrap(), b"#!/bin/sh\necho \thi\n");
         assert_eq!(base64("").unwrap(), b"");
         for text in ["a", "ab", "ab=c", "a===", "ab!d"] {
             assert_eq!(base64(text), None, "{text}");

@@ -75,10 +75,7 @@ fn check_template(yaml: &LimaYaml, found: &mut Findings) {
     match version::parse(wanted) {
         None => found.push(Invalid::MinimumVersionFormat(wanted.clone())),
         Some(numbers) if !version::at_least(version::OWN, numbers) => {
-            found.push(Invalid::MinimumVersion {
-                wanted: wanted.clone(),
-                own: version::OWN,
-            });
+            found.push(Invalid::MinimumVersion { wanted: wanted.clone(), own: version::OWN });
         }
         Some(_) => {}
     }
@@ -89,11 +86,7 @@ fn check_platform(yaml: &LimaYaml, found: &mut Findings) {
     let arch = text(&yaml.arch);
     found.one_of("os", &SYSTEMS, os);
     check_arch("arch", arch, found);
-    let shell = yaml
-        .user
-        .as_ref()
-        .map(|user| text(&user.shell))
-        .unwrap_or_default();
+    let shell = yaml.user.as_ref().map(|user| text(&user.shell)).unwrap_or_default();
     if os == "Windows" {
         found.value(
             yaml.vm_type.as_deref() != Some("qemu"),
@@ -107,11 +100,7 @@ fn check_platform(yaml: &LimaYaml, found: &mut Findings) {
             "must be x86_64 or aarch64 for os: Windows",
             arch,
         );
-        let program = shell
-            .rsplit(['/', '\\'])
-            .next()
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+        let program = shell.rsplit(['/', '\\']).next().unwrap_or_default().to_ascii_lowercase();
         found.value(
             !WINDOWS_SHELLS.contains(&program.as_str()),
             "user.shell",
@@ -119,65 +108,33 @@ fn check_platform(yaml: &LimaYaml, found: &mut Findings) {
             shell,
         );
     } else {
-        found.value(
-            !shell.starts_with('/'),
-            "user.shell",
-            "must be an absolute path",
-            shell,
-        );
+        found.value(!shell.starts_with('/'), "user.shell", "must be an absolute path", shell);
     }
 }
 
 fn check_arch(field: &str, arch: &str, found: &mut Findings) {
     if Arch::from_name(arch).is_none() {
         let allowed = format!("[{}]", Arch::ALL.map(Arch::name).join(" "));
-        found.push(Invalid::NotOneOf {
-            field: field.to_owned(),
-            allowed,
-            value: arch.to_owned(),
-        });
+        found.push(Invalid::NotOneOf { field: field.to_owned(), allowed, value: arch.to_owned() });
     }
 }
 
 fn check_images(context: &Context, found: &mut Findings) {
     let images = context.yaml.images.as_deref().unwrap_or_default();
     if images.is_empty() {
-        found.push(Invalid::Missing {
-            field: "images".to_owned(),
-        });
+        found.push(Invalid::Missing { field: "images".to_owned() });
     }
     for (index, image) in images.iter().enumerate() {
         let field = format!("images[{index}]");
-        check_file(
-            context,
-            &field,
-            &image.location,
-            &image.arch,
-            &image.digest,
-            found,
-        );
+        check_file(context, &field, &image.location, &image.arch, &image.digest, found);
         if let Some(kernel) = &image.kernel {
             let field = format!("{field}.kernel");
-            check_file(
-                context,
-                &field,
-                &kernel.location,
-                &kernel.arch,
-                &kernel.digest,
-                found,
-            );
+            check_file(context, &field, &kernel.location, &kernel.arch, &kernel.digest, found);
             check_same_arch(&field, &kernel.arch, &image.arch, found);
         }
         if let Some(initrd) = &image.initrd {
             let field = format!("{field}.initrd");
-            check_file(
-                context,
-                &field,
-                &initrd.location,
-                &initrd.arch,
-                &initrd.digest,
-                found,
-            );
+            check_file(context, &field, &initrd.location, &initrd.arch, &initrd.digest, found);
             check_same_arch(&field, &initrd.arch, &image.arch, found);
         }
     }
@@ -186,11 +143,7 @@ fn check_images(context: &Context, found: &mut Findings) {
 fn check_same_arch(field: &str, part: &Option<String>, image: &Option<String>, found: &mut Findings) {
     if part != image {
         let (part, image) = (text(part).to_owned(), text(image).to_owned());
-        found.push(Invalid::ImagePartArch {
-            field: field.to_owned(),
-            found: part,
-            wanted: image,
-        });
+        found.push(Invalid::ImagePartArch { field: field.to_owned(), found: part, wanted: image });
     }
 }
 
@@ -207,11 +160,7 @@ fn check_file(
     if !location.contains("://") {
         let home = context.host.home.as_ref().map(|home| home.to_string_lossy());
         let expandable = paths::expand_tilde(location, home.as_deref()).is_some();
-        found.rule(
-            location.is_empty(),
-            format!("{field}.location"),
-            "must not be empty",
-        );
+        found.rule(location.is_empty(), format!("{field}.location"), "must not be empty");
         found.value(
             !expandable,
             format!("{field}.location"),
@@ -225,11 +174,7 @@ fn check_file(
     if let Some(digest) = digest.as_deref().filter(|digest| !digest.is_empty())
         && let Err(cause) = check_digest(digest)
     {
-        found.push(Invalid::Digest {
-            field: format!("{field}.digest"),
-            digest: digest.to_owned(),
-            cause,
-        });
+        found.push(Invalid::Digest { field: format!("{field}.digest"), digest: digest.to_owned(), cause });
     }
 }
 
@@ -251,9 +196,8 @@ fn check_resources(yaml: &LimaYaml, found: &mut Findings) {
 }
 
 /// Where nothing may be mounted: the guest could not work any more.
-const SYSTEM_DIRECTORIES: [&str; 10] = [
-    "/", "/bin", "/dev", "/etc", "/home", "/opt", "/sbin", "/tmp", "/usr", "/var",
-];
+const SYSTEM_DIRECTORIES: [&str; 10] =
+    ["/", "/bin", "/dev", "/etc", "/home", "/opt", "/sbin", "/tmp", "/usr", "/var"];
 
 fn check_mounts(context: &Context, found: &mut Findings) {
     let home = context.yaml.user.as_ref().and_then(|user| user.home.as_deref());
@@ -262,45 +206,23 @@ fn check_mounts(context: &Context, found: &mut Findings) {
         let field = format!("mounts[{index}].location");
         let absolute = location.starts_with('/');
         found.value(!absolute, &field, "must be an absolute path", location);
-        let kind = if absolute {
-            (context.look)(Path::new(location))
-        } else {
-            PathKind::Absent
-        };
+        let kind = if absolute { (context.look)(Path::new(location)) } else { PathKind::Absent };
         let not_directory = matches!(kind, PathKind::Other | PathKind::Socket);
         found.value(not_directory, &field, "must refer to a directory", location);
         let point = text(&mount.mount_point);
         let field = format!("mounts[{index}].mountPoint");
         found.value(point.starts_with('~'), &field, "must not start with \"~\"", point);
         let system = SYSTEM_DIRECTORIES.contains(&point);
-        found.value(
-            system,
-            &field,
-            "must not be a system path such as /etc or /usr",
-            point,
-        );
+        found.value(system, &field, "must not be a system path such as /etc or /usr", point);
         let own_home = home.is_some_and(|home| home == point) && !system;
-        found.value(
-            own_home,
-            &field,
-            "must not be the guest user's home directory",
-            point,
-        );
-        let msize = mount
-            .nine_p
-            .as_ref()
-            .map(|nine_p| text(&nine_p.msize))
-            .unwrap_or_default();
+        found.value(own_home, &field, "must not be the guest user's home directory", point);
+        let msize = mount.nine_p.as_ref().map(|nine_p| text(&nine_p.msize)).unwrap_or_default();
         found.size(format!("mounts[{index}].9p.msize"), msize);
     }
 }
 
 fn check_ssh(yaml: &LimaYaml, found: &mut Findings) {
-    let port = yaml
-        .ssh
-        .as_ref()
-        .and_then(|ssh| ssh.local_port)
-        .unwrap_or_default();
+    let port = yaml.ssh.as_ref().and_then(|ssh| ssh.local_port).unwrap_or_default();
     if port != 0 {
         found.port("ssh.localPort", port);
     }
@@ -312,11 +234,7 @@ fn check_mount_type(yaml: &LimaYaml, found: &mut Findings) {
     let unsupported = yaml.mount_types_unsupported.as_deref().unwrap_or_default();
     if unsupported.contains(kind) {
         let (field, other) = ("mountType".to_owned(), "mountTypesUnsupported".to_owned());
-        found.push(Invalid::Relation {
-            field,
-            rule: "must not be one of those in",
-            other,
-        });
+        found.push(Invalid::Relation { field, rule: "must not be one of those in", other });
     }
 }
 
@@ -329,14 +247,7 @@ fn check_archives(context: &Context, found: &mut Findings) {
     }
     for (index, archive) in containerd.archives.iter().flatten().enumerate() {
         let field = format!("containerd.archives[{index}]");
-        check_file(
-            context,
-            &field,
-            &archive.location,
-            &archive.arch,
-            &archive.digest,
-            found,
-        );
+        check_file(context, &field, &archive.location, &archive.arch, &archive.digest, found);
     }
 }
 
@@ -350,11 +261,7 @@ fn check_sudo(yaml: &LimaYaml, found: &mut Findings) {
     found.rule(darwin && sudo, field, "must be false for os: Darwin");
     found.rule(wsl && !sudo, field, "must be true for vmType: wsl2");
     let plain = yaml.plain == Some(true);
-    found.rule(
-        !darwin && !wsl && !sudo && !plain,
-        field,
-        "can be false only if field `plain` is true",
-    );
+    found.rule(!darwin && !wsl && !sudo && !plain, field, "can be false only if field `plain` is true");
 }
 
 fn check_devices(yaml: &LimaYaml, found: &mut Findings) {
@@ -362,10 +269,6 @@ fn check_devices(yaml: &LimaYaml, found: &mut Findings) {
     if yaml.tpm == Some(true) && !matches!(arch, "x86_64" | "aarch64" | "armv7l" | "riscv64") {
         found.push(Invalid::TpmArch(arch.to_owned()));
     }
-    let interface = yaml
-        .audio
-        .as_ref()
-        .map(|audio| text(&audio.interface))
-        .unwrap_or_default();
+    let interface = yaml.audio.as_ref().map(|audio| text(&audio.interface)).unwrap_or_default();
     found.one_of("audio.interface", &["", "hda", "virtio"], interface);
 }

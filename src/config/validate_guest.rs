@@ -17,29 +17,18 @@ pub fn check_provision(context: &Context, found: &mut Findings) {
         match mode {
             "data" | "yq" => check_written_file(entry, mode, field, found),
             "ansible" => check_playbook(context, entry, field, found),
-            _ if MODES.contains(&mode) => found.rule(
-                text(&entry.script).is_empty(),
-                field("script"),
-                "must not be empty",
-            ),
+            _ if MODES.contains(&mode) => {
+                found.rule(text(&entry.script).is_empty(), field("script"), "must not be empty")
+            }
             _ => {
                 let allowed = MODES.map(|mode| format!("`{mode}`")).join(", ");
-                found.push(Invalid::NotOneOf {
-                    field: field("mode"),
-                    allowed,
-                    value: mode.to_owned(),
-                });
+                found.push(Invalid::NotOneOf { field: field("mode"), allowed, value: mode.to_owned() });
             }
         }
         check_foreign_keys(entry, mode, field, found);
         let windows = context.yaml.os.as_deref() == Some("Windows");
         let impossible = windows && matches!(mode, "ansible" | "boot" | "yq");
-        found.value(
-            impossible,
-            field("mode"),
-            "is not supported for os: Windows",
-            mode,
-        );
+        found.value(impossible, field("mode"), "is not supported for os: Windows", mode);
     }
 }
 
@@ -57,31 +46,15 @@ fn check_file_reference(file: &Option<Locator>, field: String, found: &mut Findi
 fn check_written_file(entry: &Provision, mode: &str, field: impl Fn(&str) -> String, found: &mut Findings) {
     let path = text(&entry.path);
     if path.is_empty() {
-        found.push(Invalid::NeededInMode {
-            field: field("path"),
-            mode: mode.to_owned(),
-        });
+        found.push(Invalid::NeededInMode { field: field("path"), mode: mode.to_owned() });
     }
-    found.value(
-        !path.is_empty() && !path.starts_with('/'),
-        field("path"),
-        "must be an absolute path",
-        path,
-    );
+    found.value(!path.is_empty() && !path.starts_with('/'), field("path"), "must be an absolute path", path);
     let permissions = text(&entry.permissions);
     let octal = !permissions.is_empty() && permissions.bytes().all(|b| (b'0'..b'8').contains(&b));
     let fits = octal && u64::from_str_radix(permissions, 8).is_ok_and(|bits| bits <= 0o7777);
-    found.value(
-        !fits,
-        field("permissions"),
-        "must be an octal number of at most 7777",
-        permissions,
-    );
+    found.value(!fits, field("permissions"), "must be an octal number of at most 7777", permissions);
     if mode == "yq" && text(&entry.expression).is_empty() {
-        found.push(Invalid::NeededInMode {
-            field: field("expression"),
-            mode: mode.to_owned(),
-        });
+        found.push(Invalid::NeededInMode { field: field("expression"), mode: mode.to_owned() });
     }
 }
 
@@ -95,15 +68,9 @@ fn check_playbook(
     found.rule(script, field("script"), "must be empty when mode is `ansible`");
     let playbook = text(&entry.playbook);
     if playbook.is_empty() {
-        found.push(Invalid::NeededInMode {
-            field: field("playbook"),
-            mode: "ansible".to_owned(),
-        });
+        found.push(Invalid::NeededInMode { field: field("playbook"), mode: "ansible".to_owned() });
     } else if (context.look)(&context.host.cwd.join(Path::new(playbook))) == PathKind::Absent {
-        found.push(Invalid::Absent {
-            field: field("playbook"),
-            path: playbook.to_owned(),
-        });
+        found.push(Invalid::Absent { field: field("playbook"), path: playbook.to_owned() });
     }
 }
 
@@ -125,15 +92,8 @@ fn check_foreign_keys(entry: &Provision, mode: &str, field: impl Fn(&str) -> Str
         ("format", set(&entry.format), "`yq`"),
     ];
     for (key, set, modes) in keys {
-        if set
-            && !modes
-                .split(" or ")
-                .any(|allowed| allowed.trim_matches('`') == mode)
-        {
-            found.push(Invalid::OnlyInMode {
-                field: field(key),
-                modes,
-            });
+        if set && !modes.split(" or ").any(|allowed| allowed.trim_matches('`') == mode) {
+            found.push(Invalid::OnlyInMode { field: field(key), modes });
         }
     }
 }
@@ -148,12 +108,7 @@ pub fn check_probes(yaml: &LimaYaml, found: &mut Findings) {
             "must start with a '#!' line",
         );
         let mode = text(&probe.mode);
-        found.value(
-            mode != "readiness",
-            format!("probe[{index}].mode"),
-            "can only be `readiness`",
-            mode,
-        );
+        found.value(mode != "readiness", format!("probe[{index}].mode"), "can only be `readiness`", mode);
     }
 }
 
@@ -162,12 +117,7 @@ pub fn check_copies(yaml: &LimaYaml, found: &mut Findings) {
         for (key, path) in [("guest", &rule.guest), ("host", &rule.host)] {
             let path = text(path);
             let relative = !path.is_empty() && !path.starts_with('/');
-            found.value(
-                relative,
-                format!("CopyToHost[{index}].{key}"),
-                "must be an absolute path",
-                path,
-            );
+            found.value(relative, format!("CopyToHost[{index}].{key}"), "must be an absolute path", path);
         }
     }
 }
@@ -180,10 +130,7 @@ pub fn check_params(yaml: &LimaYaml, found: &mut Findings) {
             found.push(Invalid::ParamKey(key.clone()));
         }
         if let Some(character) = value.chars().find(|c| c.is_control() && *c != '\t') {
-            found.push(Invalid::ParamValue {
-                key: key.clone(),
-                character,
-            });
+            found.push(Invalid::ParamValue { key: key.clone(), character });
         }
     }
 }
@@ -195,12 +142,7 @@ const EXEMPT: &str = "internal_netplanOptional";
 pub fn unused_params(file: &LimaYaml) -> Vec<Invalid> {
     let texts = templated_texts(file);
     let used = |key: &str| texts.iter().any(|text| mentions(text, key));
-    let unused = file
-        .param
-        .iter()
-        .flatten()
-        .map(|(key, _)| key)
-        .filter(|key| *key != EXEMPT && !used(key));
+    let unused = file.param.iter().flatten().map(|(key, _)| key).filter(|key| *key != EXEMPT && !used(key));
     unused.map(|key| Invalid::UnusedParam(key.clone())).collect()
 }
 
@@ -217,24 +159,10 @@ fn templated_texts(yaml: &LimaYaml) -> Vec<&str> {
         ]);
     }
     fields.extend(yaml.probes.iter().flatten().map(|probe| &probe.script));
-    fields.extend(
-        yaml.copy_to_host
-            .iter()
-            .flatten()
-            .flat_map(|rule| [&rule.guest, &rule.host]),
-    );
-    fields.extend(
-        yaml.port_forwards
-            .iter()
-            .flatten()
-            .flat_map(|rule| [&rule.guest_socket, &rule.host_socket]),
-    );
-    fields.extend(
-        yaml.mounts
-            .iter()
-            .flatten()
-            .flat_map(|mount| [&mount.location, &mount.mount_point]),
-    );
+    fields.extend(yaml.copy_to_host.iter().flatten().flat_map(|rule| [&rule.guest, &rule.host]));
+    fields
+        .extend(yaml.port_forwards.iter().flatten().flat_map(|rule| [&rule.guest_socket, &rule.host_socket]));
+    fields.extend(yaml.mounts.iter().flatten().flat_map(|mount| [&mount.location, &mount.mount_point]));
     fields.extend(yaml.user.iter().map(|user| &user.home));
     fields.into_iter().filter_map(Option::as_deref).collect()
 }
@@ -242,14 +170,9 @@ fn templated_texts(yaml: &LimaYaml) -> Vec<&str> {
 /// Whether a text has the key in an action, `{{… .Param.KEY …}}`, or as the word `PARAM_KEY`.
 fn mentions(text: &str, key: &str) -> bool {
     let in_action = |at: usize, length: usize| {
-        let opened = text[..at]
-            .rfind("{{")
-            .is_some_and(|open| !text[open..at].contains('}'));
+        let opened = text[..at].rfind("{{").is_some_and(|open| !text[open..at].contains('}'));
         let rest = &text[at + length..];
-        opened
-            && rest
-                .find('}')
-                .is_some_and(|close| rest[close..].starts_with("}}"))
+        opened && rest.find('}').is_some_and(|close| rest[close..].starts_with("}}"))
     };
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let alone = |at: usize, length: usize| {
@@ -257,11 +180,8 @@ fn mentions(text: &str, key: &str) -> bool {
     };
     let dotted = format!(".Param.{key}");
     let shell = format!("PARAM_{key}");
-    text.match_indices(&dotted)
-        .any(|(at, found)| in_action(at, found.len()))
-        || text
-            .match_indices(&shell)
-            .any(|(at, found)| alone(at, found.len()))
+    text.match_indices(&dotted).any(|(at, found)| in_action(at, found.len()))
+        || text.match_indices(&shell).any(|(at, found)| alone(at, found.len()))
 }
 
 #[cfg(test)]
@@ -271,23 +191,12 @@ mod tests {
 
     #[test]
     fn a_parameter_is_used_by_an_action_or_a_shell_variable() {
-        for text in [
-            "{{.Param.k}}",
-            "a {{if eq .Param.k \"x\"}}",
-            "echo $PARAM_k",
-            "${PARAM_k}/x",
-        ] {
+        for text in ["{{.Param.k}}", "a {{if eq .Param.k \"x\"}}", "echo $PARAM_k", "${PARAM_k}/x"] {
             assert!(mentions(text, "k"), "{text}");
         }
-        for text in [
-            ".Param.k",
-            "{{.Param.x}}",
-            "{{.Name}} .Param.k }}",
-            "$PARAM_kk",
-            "XPARAM_k",
-            "{{.Param.k}",
-            "",
-        ] {
+        for text in
+            [".Param.k", "{{.Param.x}}", "{{.Name}} .Param.k }}", "$PARAM_kk", "XPARAM_k", "{{.Param.k}", ""]
+        {
             assert!(!mentions(text, "k"), "{text}");
         }
     }

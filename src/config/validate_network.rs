@@ -23,60 +23,24 @@ fn check_guest_side(rule: &PortForward, field: impl Fn(&str) -> String, found: &
     let zero = Address(Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
     if rule.guest_ip_must_be_zero == Some(true) && rule.guest_ip != Some(zero) {
         let (field, other) = (field("guestIPMustBeZero"), field("guestIP"));
-        found.push(Invalid::Relation {
-            field,
-            rule: "can only be true when 0.0.0.0 is the value of",
-            other,
-        });
+        found.push(Invalid::Relation { field, rule: "can only be true when 0.0.0.0 is the value of", other });
     }
-    check_port(
-        rule.guest_port,
-        "guest",
-        &rule.guest_port_range,
-        &rule.guest_socket,
-        &field,
-        found,
-    );
+    check_port(rule.guest_port, "guest", &rule.guest_port_range, &rule.guest_socket, &field, found);
     if let Some(socket) = &rule.guest_socket {
-        found.value(
-            !socket.starts_with('/'),
-            field("guestSocket"),
-            "must be an absolute path",
-            socket,
-        );
+        found.value(!socket.starts_with('/'), field("guestSocket"), "must be an absolute path", socket);
         let many = rule.host_socket.is_none() && spread(&rule.host_port_range) > 0;
-        found.rule(
-            many,
-            field("guestSocket"),
-            "can only be mapped to a single port or socket. not a range",
-        );
+        found.rule(many, field("guestSocket"), "can only be mapped to a single port or socket. not a range");
     }
 }
 
 fn check_host_side(rule: &PortForward, field: impl Fn(&str) -> String, limit: usize, found: &mut Findings) {
-    check_port(
-        rule.host_port,
-        "host",
-        &rule.host_port_range,
-        &rule.host_socket,
-        &field,
-        found,
-    );
+    check_port(rule.host_port, "host", &rule.host_port_range, &rule.host_socket, &field, found);
     let Some(socket) = &rule.host_socket else { return };
     let many = rule.guest_socket.is_none() && spread(&rule.guest_port_range) > 0;
-    found.rule(
-        many,
-        field("hostSocket"),
-        "can only be mapped to a single port or socket. not a range",
-    );
+    found.rule(many, field("hostSocket"), "can only be mapped to a single port or socket. not a range");
     if socket.len() >= limit {
         let (field, length, value) = (field("hostSocket"), socket.len(), socket.clone());
-        found.push(Invalid::TooLong {
-            field,
-            limit,
-            length,
-            value,
-        });
+        found.push(Invalid::TooLong { field, limit, length, value });
     }
 }
 
@@ -95,18 +59,10 @@ fn check_port(
     if let Some(port) = port {
         if socket.is_some() {
             let other = field(&format!("{side}Socket"));
-            found.push(Invalid::Relation {
-                field: port_field.clone(),
-                rule: "must be 0 beside",
-                other,
-            });
+            found.push(Invalid::Relation { field: port_field.clone(), rule: "must be 0 beside", other });
         } else if port != low {
             let rule = "must match";
-            found.push(Invalid::Relation {
-                field: port_field.clone(),
-                rule,
-                other: range_field(0),
-            });
+            found.push(Invalid::Relation { field: port_field.clone(), rule, other: range_field(0) });
         }
         found.port(&port_field, port);
     }
@@ -117,11 +73,7 @@ fn check_port(
     found.port(&range_field(1), high);
     if low > high {
         let rule = "must be greater than or equal to";
-        found.push(Invalid::Relation {
-            field: range_field(1),
-            rule,
-            other: range_field(0),
-        });
+        found.push(Invalid::Relation { field: range_field(1), rule, other: range_field(0) });
     }
 }
 
@@ -134,11 +86,7 @@ fn spread(range: &Option<[i64; 2]>) -> i64 {
 fn check_both_sides(rule: &PortForward, field: impl Fn(&str) -> String, found: &mut Findings) {
     if rule.host_socket.is_none() && spread(&rule.guest_port_range) != spread(&rule.host_port_range) {
         let (field, other) = (field("hostPortRange"), field("guestPortRange"));
-        found.push(Invalid::Relation {
-            field,
-            rule: "must specify the same number of ports as",
-            other,
-        });
+        found.push(Invalid::Relation { field, rule: "must specify the same number of ports as", other });
     }
     let proto = text(&rule.proto);
     let known = matches!(proto, "tcp" | "udp" | "any");
@@ -149,19 +97,11 @@ fn check_both_sides(rule: &PortForward, field: impl Fn(&str) -> String, found: &
 }
 
 pub fn check_dns(yaml: &LimaYaml, found: &mut Findings) {
-    let resolver = yaml
-        .host_resolver
-        .as_ref()
-        .and_then(|resolver| resolver.enabled)
-        .unwrap_or(true);
+    let resolver = yaml.host_resolver.as_ref().and_then(|resolver| resolver.enabled).unwrap_or(true);
     if resolver && yaml.dns.is_some() {
         found.push(Invalid::DnsBesideResolver);
     }
-    let hosts = yaml
-        .host_resolver
-        .iter()
-        .filter_map(|resolver| resolver.hosts.as_ref())
-        .flatten();
+    let hosts = yaml.host_resolver.iter().filter_map(|resolver| resolver.hosts.as_ref()).flatten();
     let aliases: BTreeMap<String, String> = hosts.map(|(name, target)| (fold(name), fold(target))).collect();
     let cycles = aliases.keys().filter(|name| leads_back(name, &aliases));
     for name in cycles {
@@ -195,16 +135,10 @@ pub fn check_networks(context: &Context, found: &mut Findings) {
         check_mac(network, field, found);
         check_interface(network, field, found);
         let name = text(&network.interface);
-        let earlier = networks[..index]
-            .iter()
-            .position(|other| text(&other.interface) == name);
+        let earlier = networks[..index].iter().position(|other| text(&other.interface) == name);
         if let Some(earlier) = earlier {
             let earlier = format!("networks[{earlier}].interface");
-            found.push(Invalid::Repeated {
-                field: field("interface"),
-                value: name.to_owned(),
-                earlier,
-            });
+            found.push(Invalid::Repeated { field: field("interface"), value: name.to_owned(), earlier });
         }
     }
 }
@@ -218,36 +152,18 @@ fn check_attachment(
     found: &mut Findings,
 ) {
     let nat = network.vz_nat == Some(true);
-    let given = [
-        ("lima", network.lima.is_some()),
-        ("socket", network.socket.is_some()),
-        ("vzNAT", nat),
-    ];
-    let given: Vec<_> = given
-        .into_iter()
-        .filter(|(_, set)| *set)
-        .map(|(key, _)| key)
-        .collect();
+    let given = [("lima", network.lima.is_some()), ("socket", network.socket.is_some()), ("vzNAT", nat)];
+    let given: Vec<_> = given.into_iter().filter(|(_, set)| *set).map(|(key, _)| key).collect();
     if given.is_empty() {
         found.push(Invalid::NetworkWithout { index });
     }
     for (at, first) in given.iter().enumerate() {
         for second in &given[at + 1..] {
-            found.push(Invalid::Exclusive {
-                first: field(first),
-                second: field(second),
-            });
+            found.push(Invalid::Exclusive { first: field(first), second: field(second) });
         }
     }
-    if let Some(name) = network
-        .lima
-        .as_ref()
-        .filter(|name| !context.known_networks.contains(name))
-    {
-        found.push(Invalid::UnknownNetwork {
-            field: field("lima"),
-            name: name.clone(),
-        });
+    if let Some(name) = network.lima.as_ref().filter(|name| !context.known_networks.contains(name)) {
+        found.push(Invalid::UnknownNetwork { field: field("lima"), name: name.clone() });
     }
     if let Some(socket) = &network.socket {
         let kind = (context.look)(&context.host.cwd.join(Path::new(socket)));
@@ -264,11 +180,7 @@ fn check_mac(network: &Network, field: impl Fn(&str) -> String, found: &mut Find
     }
     if length != Some(6) {
         let (value, length) = (address.to_owned(), length.unwrap_or_default());
-        found.push(Invalid::MacLength {
-            field: field("macAddress"),
-            value,
-            length,
-        });
+        found.push(Invalid::MacLength { field: field("macAddress"), value, length });
     }
 }
 
@@ -280,19 +192,9 @@ fn check_interface(network: &Network, field: impl Fn(&str) -> String, found: &mu
     let field = field("interface");
     if name.len() >= INTERFACE_LIMIT {
         let (length, value) = (name.len(), name.to_owned());
-        found.push(Invalid::TooLong {
-            field: field.clone(),
-            limit: INTERFACE_LIMIT,
-            length,
-            value,
-        });
+        found.push(Invalid::TooLong { field: field.clone(), limit: INTERFACE_LIMIT, length, value });
     }
     let odd = name.contains([' ', '\t', '\n', '/']);
     found.value(odd, &field, "must not contain white space or a slash", name);
-    found.value(
-        name == "eth0",
-        &field,
-        "must not be the name of the default interface",
-        name,
-    );
+    found.value(name == "eth0", &field, "must not be the name of the default interface", name);
 }

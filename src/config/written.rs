@@ -357,10 +357,7 @@ impl Decode for Bases {
 impl Decode for Locator {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Locator> {
         match &node.kind {
-            Kind::Scalar(_) => Some(Locator {
-                url: Some(String::decode(node, reader)?),
-                digest: None,
-            }),
+            Kind::Scalar(_) => Some(Locator { url: Some(String::decode(node, reader)?), digest: None }),
             _ => Locator::read(node, reader),
         }
     }

@@ -53,11 +53,7 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// The host's resolver, for `text` (no final dot). `name` is the same as DNS writes it, other than the question's after an alias.
-    Host {
-        text: String,
-        name: Name,
-        family: Family,
-    },
+    Host { text: String, name: Name, family: Family },
     /// The nameservers. `alias_of`: ask for this name and give its addresses to the question's.
     Nameservers { alias_of: Option<Name>, exists: bool },
 }
@@ -81,10 +77,7 @@ pub fn look(bytes: &[u8], view: &View<'_>) -> Step {
 /// The records of the answer (none: NODATA), or whom to ask.
 fn decide(question: &Question, view: &View<'_>) -> Result<Vec<Data>, Source> {
     if question.class != DNSClass::IN {
-        return Err(Source::Nameservers {
-            alias_of: None,
-            exists: false,
-        });
+        return Err(Source::Nameservers { alias_of: None, exists: false });
     }
     if question.kind == RecordType::AAAA && !view.ipv6 {
         return Ok(Vec::new());
@@ -134,16 +127,9 @@ fn from_host(
         return Ok(listed.into_iter().map(Data::Address).collect());
     }
     if local || is_own(text, view) || only_the_host_may_know(text) {
-        return Err(Source::Host {
-            text: text.to_owned(),
-            name: name.clone(),
-            family,
-        });
+        return Err(Source::Host { text: text.to_owned(), name: name.clone(), family });
     }
-    Err(Source::Nameservers {
-        alias_of,
-        exists: view.hosts_file.knows(text),
-    })
+    Err(Source::Nameservers { alias_of, exists: view.hosts_file.knows(text) })
 }
 
 fn is_own(text: &str, view: &View<'_>) -> bool {

@@ -24,20 +24,9 @@ fn asked(text: &str, kind: RecordType, ipv6: bool) -> Result<Vec<Data>, Source> 
         ("six", "fd00::1"),
     ]);
     let hosts_file = HostsFile::parse(HOSTS_FILE);
-    let view = View {
-        static_hosts: &static_hosts.unwrap(),
-        hosts_file: &hosts_file,
-        own_name: "me.example",
-        ipv6,
-    };
-    decide(
-        &Question {
-            name: name(text),
-            kind,
-            class: DNSClass::IN,
-        },
-        &view,
-    )
+    let view =
+        View { static_hosts: &static_hosts.unwrap(), hosts_file: &hosts_file, own_name: "me.example", ipv6 };
+    decide(&Question { name: name(text), kind, class: DNSClass::IN }, &view)
 }
 
 fn address(text: &str) -> Result<Vec<Data>, Source> {
@@ -47,35 +36,21 @@ fn address(text: &str) -> Result<Vec<Data>, Source> {
 const NODATA: Result<Vec<Data>, Source> = Ok(Vec::new());
 
 fn forwarded(exists: bool) -> Result<Vec<Data>, Source> {
-    Err(Source::Nameservers {
-        alias_of: None,
-        exists,
-    })
+    Err(Source::Nameservers { alias_of: None, exists })
 }
 
 fn host(text: &str, family: Family) -> Result<Vec<Data>, Source> {
-    Err(Source::Host {
-        text: text.into(),
-        name: name(text),
-        family,
-    })
+    Err(Source::Host { text: text.into(), name: name(text), family })
 }
 
 #[test]
 fn static_names_have_their_address_and_nothing_else() {
-    assert_eq!(
-        asked("Host.Lima.Internal", RecordType::A, true),
-        address("192.168.5.2")
-    );
+    assert_eq!(asked("Host.Lima.Internal", RecordType::A, true), address("192.168.5.2"));
     assert_eq!(asked("ALIAS", RecordType::A, true), address("192.168.5.2"));
     assert_eq!(asked("six", RecordType::AAAA, true), address("fd00::1"));
-    for kind in [
-        RecordType::AAAA,
-        RecordType::MX,
-        RecordType::CNAME,
-        RecordType::ANY,
-        RecordType::Unknown(999),
-    ] {
+    for kind in
+        [RecordType::AAAA, RecordType::MX, RecordType::CNAME, RecordType::ANY, RecordType::Unknown(999)]
+    {
         assert_eq!(asked("host.lima.internal", kind, true), NODATA, "{kind}");
     }
     assert_eq!(asked("six", RecordType::A, true), NODATA);
@@ -83,12 +58,7 @@ fn static_names_have_their_address_and_nothing_else() {
 
 #[test]
 fn static_names_do_not_speak_for_their_relatives() {
-    for text in [
-        "lima.internal",
-        "internal",
-        "x.host.lima.internal",
-        "other.lima.internal",
-    ] {
+    for text in ["lima.internal", "internal", "x.host.lima.internal", "other.lima.internal"] {
         assert!(asked(text, RecordType::MX, true) == forwarded(false), "{text}");
     }
 }
@@ -97,46 +67,22 @@ fn static_names_do_not_speak_for_their_relatives() {
 fn addresses_in_tables_have_names() {
     let pointer = |text: &str| Ok(vec![Data::Pointer(name(text))]);
     let reverse = "2.5.168.192.in-addr.arpa";
-    assert_eq!(
-        asked(reverse, RecordType::PTR, false),
-        pointer("host.lima.internal")
-    );
-    assert_eq!(
-        asked("2.5.168.192.IN-ADDR.arpa", RecordType::PTR, false),
-        pointer("host.lima.internal")
-    );
+    assert_eq!(asked(reverse, RecordType::PTR, false), pointer("host.lima.internal"));
+    assert_eq!(asked("2.5.168.192.IN-ADDR.arpa", RecordType::PTR, false), pointer("host.lima.internal"));
     assert_eq!(asked(reverse, RecordType::TXT, false), NODATA);
-    assert_eq!(
-        asked("1.0.1.10.in-addr.arpa", RecordType::PTR, false),
-        pointer("db.corp.example")
-    );
+    assert_eq!(asked("1.0.1.10.in-addr.arpa", RecordType::PTR, false), pointer("db.corp.example"));
     let six: IpAddr = "fd00::7".parse().unwrap();
-    assert_eq!(
-        asked(&Name::from(six).to_ascii(), RecordType::PTR, false),
-        pointer("six.example")
-    );
-    for text in [
-        "3.5.168.192.in-addr.arpa",
-        "1.10.in-addr.arpa",
-        "01.0.1.10.in-addr.arpa",
-        "arpa",
-        ".",
-    ] {
+    assert_eq!(asked(&Name::from(six).to_ascii(), RecordType::PTR, false), pointer("six.example"));
+    for text in ["3.5.168.192.in-addr.arpa", "1.10.in-addr.arpa", "01.0.1.10.in-addr.arpa", "arpa", "."] {
         assert_eq!(asked(text, RecordType::PTR, false), forwarded(false), "{text}");
     }
 }
 
 #[test]
 fn without_ipv6_every_name_has_no_aaaa() {
-    for text in [
-        "six",
-        "host.lima.internal",
-        "outside",
-        "www.example.org",
-        "localhost",
-        "printer",
-        "six.example",
-    ] {
+    for text in
+        ["six", "host.lima.internal", "outside", "www.example.org", "localhost", "printer", "six.example"]
+    {
         assert_eq!(asked(text, RecordType::AAAA, false), NODATA, "{text}");
     }
 }
@@ -159,54 +105,27 @@ fn what_the_hosts_file_does_not_say_is_asked_of_others_who_may_not_deny_the_name
 
 #[test]
 fn names_that_only_the_host_may_know_are_asked_of_it() {
-    for text in [
-        "printer",
-        "_gateway",
-        "printer.local",
-        "a.b.localhost",
-        "me.example",
-    ] {
+    for text in ["printer", "_gateway", "printer.local", "a.b.localhost", "me.example"] {
         assert_eq!(asked(text, RecordType::A, true), host(text, Family::V4), "{text}");
-        assert_eq!(
-            asked(text, RecordType::AAAA, true),
-            host(text, Family::V6),
-            "{text}"
-        );
+        assert_eq!(asked(text, RecordType::AAAA, true), host(text, Family::V6), "{text}");
     }
-    assert_eq!(
-        asked("PRINTER.Local", RecordType::A, true),
-        host("printer.local", Family::V4)
-    );
+    assert_eq!(asked("PRINTER.Local", RecordType::A, true), host("printer.local", Family::V4));
     assert_eq!(asked("printer", RecordType::SRV, true), forwarded(false));
     assert_eq!(asked("x.localhost", RecordType::SRV, true), NODATA);
 }
 
 #[test]
 fn everything_else_is_forwarded() {
-    for text in [
-        "www.example.org",
-        "local.example",
-        "xlocal.org",
-        ".",
-        "1",
-        "0x7f",
-        "127",
-    ] {
+    for text in ["www.example.org", "local.example", "xlocal.org", ".", "1", "0x7f", "127"] {
         assert_eq!(asked(text, RecordType::A, true), forwarded(false), "{text}");
     }
 }
 
 #[test]
 fn an_alias_that_leads_outside_stands_for_its_target() {
-    let alias = Err(Source::Nameservers {
-        alias_of: Some(name("www.example.org")),
-        exists: false,
-    });
+    let alias = Err(Source::Nameservers { alias_of: Some(name("www.example.org")), exists: false });
     assert_eq!(asked("outside", RecordType::A, true), alias);
-    assert_eq!(
-        asked("outside", RecordType::CNAME, true),
-        Ok(vec![Data::Alias(name("www.example.org"))])
-    );
+    assert_eq!(asked("outside", RecordType::CNAME, true), Ok(vec![Data::Alias(name("www.example.org"))]));
     assert_eq!(asked("outside", RecordType::MX, true), NODATA);
     assert_eq!(asked("todb", RecordType::A, true), address("10.1.0.1"));
     assert_eq!(asked("tolabel", RecordType::A, true), host("printer", Family::V4));
@@ -216,18 +135,9 @@ fn an_alias_that_leads_outside_stands_for_its_target() {
 fn other_classes_are_forwarded() {
     let static_hosts = StaticHosts::new([("host", "10.0.0.1")]).unwrap();
     let hosts_file = HostsFile::default();
-    let view = View {
-        static_hosts: &static_hosts,
-        hosts_file: &hosts_file,
-        own_name: "",
-        ipv6: false,
-    };
+    let view = View { static_hosts: &static_hosts, hosts_file: &hosts_file, own_name: "", ipv6: false };
     for class in [DNSClass::CH, DNSClass::ANY, DNSClass::Unknown(77)] {
-        let question = Question {
-            name: name("host"),
-            kind: RecordType::AAAA,
-            class,
-        };
+        let question = Question { name: name("host"), kind: RecordType::AAAA, class };
         assert_eq!(decide(&question, &view), forwarded(false));
     }
 }

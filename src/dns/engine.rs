@@ -46,14 +46,8 @@ impl Engine {
     /// What can be said at once. Does not wait (but may read the hosts file, if it has changed).
     pub fn look(&self, bytes: &[u8]) -> Step {
         // The value inside is replaced in one step, so a panic elsewhere cannot have spoilt it.
-        let hosts_file = self
-            .hosts_file
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .current();
-        let own_name = nix::unistd::gethostname()
-            .ok()
-            .and_then(|name| name.into_string().ok());
+        let hosts_file = self.hosts_file.lock().unwrap_or_else(PoisonError::into_inner).current();
+        let own_name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
         let own_name = own_name.unwrap_or_default().to_ascii_lowercase();
         let view = View {
             static_hosts: &self.static_hosts,
@@ -68,19 +62,15 @@ impl Engine {
     pub async fn ask(&self, query: Query, source: Source) -> (Arc<Query>, Vec<u8>) {
         let query = Arc::new(query);
         let reply = match source {
-            Source::Nameservers {
-                alias_of: None,
-                exists,
-            } => self.nameservers(&query).await.map(|mut reply| {
-                if exists {
-                    reply.name_exists();
-                }
-                reply.into_bytes()
-            }),
-            Source::Nameservers {
-                alias_of: Some(target),
-                exists,
-            } => {
+            Source::Nameservers { alias_of: None, exists } => {
+                self.nameservers(&query).await.map(|mut reply| {
+                    if exists {
+                        reply.name_exists();
+                    }
+                    reply.into_bytes()
+                })
+            }
+            Source::Nameservers { alias_of: Some(target), exists } => {
                 let about = Arc::new(query.about(&target));
                 self.nameservers(&about).await.map(|mut reply| {
                     if exists {
@@ -128,11 +118,7 @@ impl Engine {
             }
         };
         let is_alias = *name != query.question().name;
-        let about = if is_alias {
-            Arc::new(query.about(name))
-        } else {
-            query.clone()
-        };
+        let about = if is_alias { Arc::new(query.about(name)) } else { query.clone() };
         let (other, raw) = tokio::join!(
             self.native(text, family.other(), deadline),
             timeout_at(deadline, self.nameservers(&about)),

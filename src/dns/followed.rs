@@ -27,24 +27,13 @@ pub struct Followed<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stamp {
     Missing,
-    File {
-        device: u64,
-        inode: u64,
-        size: u64,
-        modified: (i64, i64),
-        changed: (i64, i64),
-    },
+    File { device: u64, inode: u64, size: u64, modified: (i64, i64), changed: (i64, i64) },
 }
 
 impl<T> Followed<T> {
     /// Reads the file for the first time.
     pub fn new(path: PathBuf, parse: fn(&str) -> T) -> Self {
-        let mut followed = Followed {
-            path,
-            parse,
-            stamp: None,
-            value: Arc::new(parse("")),
-        };
+        let mut followed = Followed { path, parse, stamp: None, value: Arc::new(parse("")) };
         followed.current();
         followed
     }
@@ -65,11 +54,7 @@ impl<T> Followed<T> {
         let Ok(file) = File::open(&self.path) else {
             return (String::new(), Some(Stamp::Missing));
         };
-        let stamp = file
-            .metadata()
-            .ok()
-            .filter(is_settled)
-            .map(|metadata| Stamp::of(&metadata));
+        let stamp = file.metadata().ok().filter(is_settled).map(|metadata| Stamp::of(&metadata));
         let mut bytes = Vec::new();
         if file.take(MAX_SIZE).read_to_end(&mut bytes).is_err() {
             return (String::new(), None);
@@ -79,9 +64,7 @@ impl<T> Followed<T> {
 }
 
 fn is_settled(metadata: &Metadata) -> bool {
-    let age = metadata
-        .modified()
-        .map(|modified| SystemTime::now().duration_since(modified));
+    let age = metadata.modified().map(|modified| SystemTime::now().duration_since(modified));
     // A time in the future says nothing about the past.
     !matches!(age, Ok(Ok(age)) if age < CLOCK_TICK)
 }
@@ -145,12 +128,7 @@ mod tests {
         let path = folder.path().join("file");
         fs::write(&path, "x").unwrap();
         let long_ago = SystemTime::now() - Duration::from_secs(60);
-        File::options()
-            .write(true)
-            .open(&path)
-            .unwrap()
-            .set_modified(long_ago)
-            .unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
         let mut followed = text(path);
         let first = followed.current();
         assert!(Arc::ptr_eq(&first, &followed.current()));

@@ -43,21 +43,13 @@ impl HostsFile {
                 // `name` is a part of `text`, so the difference of the addresses is its place.
                 let start = name.as_ptr() as usize - text.as_ptr() as usize;
                 let (start, length, line) = (start as u32, name.len() as u32, number as u32);
-                entries.push(Entry {
-                    start,
-                    length,
-                    line,
-                    canonical: position == 0,
-                    address,
-                });
+                entries.push(Entry { start, length, line, canonical: position == 0, address });
             }
         }
         entries.shrink_to_fit();
         let mut table = HostsFile { text, entries };
         let text = &table.text;
-        table
-            .entries
-            .sort_by(|a, b| text[a.range()].cmp(&text[b.range()]));
+        table.entries.sort_by(|a, b| text[a.range()].cmp(&text[b.range()]));
         table
     }
 
@@ -79,19 +71,12 @@ impl HostsFile {
 
     /// The first name of the first line with this address.
     pub fn name_of(&self, address: IpAddr) -> Option<&str> {
-        let lines = self
-            .entries
-            .iter()
-            .filter(|entry| entry.canonical && entry.address == address);
-        lines
-            .min_by_key(|entry| entry.line)
-            .map(|entry| &self.text[entry.range()])
+        let lines = self.entries.iter().filter(|entry| entry.canonical && entry.address == address);
+        lines.min_by_key(|entry| entry.line).map(|entry| &self.text[entry.range()])
     }
 
     fn of(&self, name: &str) -> &[Entry] {
-        let start = self
-            .entries
-            .partition_point(|entry| &self.text[entry.range()] < name);
+        let start = self.entries.partition_point(|entry| &self.text[entry.range()] < name);
         let rest = &self.entries[start..];
         &rest[..rest.partition_point(|entry| &self.text[entry.range()] == name)]
     }
@@ -122,17 +107,11 @@ mod tests {
 
     #[test]
     fn names_have_the_addresses_of_all_their_lines() {
-        assert_eq!(
-            v4("db"),
-            [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])]
-        );
+        assert_eq!(v4("db"), [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])]);
         assert_eq!(v4("db.corp"), [IpAddr::from([10, 0, 0, 1])]);
         assert_eq!(v4("db2"), [IpAddr::from([10, 0, 0, 1])]);
         assert_eq!(v4("localhost"), [IpAddr::from([127, 0, 0, 1])]);
-        assert_eq!(
-            HostsFile::parse(TABLE).addresses("localhost", Family::V6).len(),
-            2
-        );
+        assert_eq!(HostsFile::parse(TABLE).addresses("localhost", Family::V6).len(), 2);
         for absent in ["", "x", "commented", "corp", "d"] {
             assert!(v4(absent).is_empty(), "{absent}");
             assert!(!HostsFile::parse(TABLE).knows(absent), "{absent}");

@@ -102,10 +102,7 @@ async fn serve_connection(stream: TcpStream, engine: Arc<Engine>, idle: Duration
     let _ = stream.set_nodelay(true);
     let (reader, writer) = stream.into_split();
     let (replies, outgoing) = mpsc::channel(MAX_IN_FLIGHT_PER_CONNECTION);
-    tokio::join!(
-        read_questions(reader, replies, engine, idle),
-        write_replies(writer, outgoing, idle)
-    );
+    tokio::join!(read_questions(reader, replies, engine, idle), write_replies(writer, outgoing, idle));
 }
 
 /// Reads until the client ends, stalls or breaks the framing. Questions that wait for their answers keep the writer alive.

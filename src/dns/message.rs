@@ -95,12 +95,7 @@ pub fn read(bytes: &[u8]) -> Incoming {
     let Some((question, question_end)) = read_question(bytes) else {
         return refuse(header, ResponseCode::FormErr);
     };
-    let mut query = Query {
-        bytes: bytes.to_vec(),
-        question,
-        question_end,
-        edns: None,
-    };
+    let mut query = Query { bytes: bytes.to_vec(), question, question_end, edns: None };
     let mut version = 0;
     let mut end = question_end;
     for record in records(bytes, question_end) {
@@ -115,10 +110,7 @@ pub fn read(bytes: &[u8]) -> Incoming {
             return Incoming::Refuse(query.reply(ResponseCode::FormErr));
         }
         version = (record.ttl >> 16) as u8;
-        query.edns = Some(ClientEdns {
-            payload: record.class,
-            dnssec_ok: record.ttl & DNSSEC_OK != 0,
-        });
+        query.edns = Some(ClientEdns { payload: record.class, dnssec_ok: record.ttl & DNSSEC_OK != 0 });
     }
     query.bytes.truncate(end);
     if version != 0 {
@@ -149,16 +141,8 @@ impl Query {
         bytes[4..HEADER].copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
         put_name(&mut bytes, name);
         bytes.extend_from_slice(&self.bytes[self.question_end - 4..self.question_end]);
-        let question = Question {
-            name: name.clone(),
-            ..self.question.clone()
-        };
-        Query {
-            question_end: bytes.len(),
-            bytes,
-            question,
-            edns: None,
-        }
+        let question = Question { name: name.clone(), ..self.question.clone() };
+        Query { question_end: bytes.len(), bytes, question, edns: None }
     }
 
     /// A reply with a code and no records.
@@ -200,10 +184,7 @@ impl Query {
         let code = ResponseCode::from(0, header[3] & RCODE);
         if count(bytes, 4) == 0 && !matches!(code, ResponseCode::NoError | ResponseCode::NXDomain) {
             // Some servers send a bare header with an error.
-            return Verdict::Answer(Reply {
-                bytes: self.reply(code),
-                question_end: self.question_end,
-            });
+            return Verdict::Answer(Reply { bytes: self.reply(code), question_end: self.question_end });
         }
         match read_question(bytes) {
             Some((question, _)) if count(bytes, 4) == 1 && question == self.question => {}
@@ -224,10 +205,7 @@ impl Query {
         bytes[3] |= RA;
         // The names are equal but for case, and the question holds no pointer: the client gets its own spelling back.
         bytes[HEADER..self.question_end].copy_from_slice(&self.bytes[HEADER..self.question_end]);
-        Verdict::Answer(Reply {
-            bytes,
-            question_end: self.question_end,
-        })
+        Verdict::Answer(Reply { bytes, question_end: self.question_end })
     }
 
     fn compose(&self, code: ResponseCode, ttl: u32, data: &[Data], extended_error: Option<u16>) -> Vec<u8> {
@@ -301,12 +279,8 @@ impl Reply {
             ttl = ttl.min(record.ttl);
             let data = &self.bytes[record.data.clone()];
             let address = match record.kind {
-                1 => <[u8; 4]>::try_from(data)
-                    .map(|octets| Ipv4Addr::from(octets).into())
-                    .ok(),
-                28 => <[u8; 16]>::try_from(data)
-                    .map(|octets| Ipv6Addr::from(octets).into())
-                    .ok(),
+                1 => <[u8; 4]>::try_from(data).map(|octets| Ipv4Addr::from(octets).into()).ok(),
+                28 => <[u8; 16]>::try_from(data).map(|octets| Ipv6Addr::from(octets).into()).ok(),
                 _ => None,
             };
             found.extend(address.map(Data::Address));

@@ -43,13 +43,7 @@ fn refusal(bytes: &[u8]) -> Message {
 #[test]
 fn a_reply_repeats_id_spelling_and_wishes() {
     let query = query("WwW.Example.org", Some(4096));
-    let bytes = query.answer(
-        &[
-            Data::Address([192, 0, 2, 1].into()),
-            Data::Alias(name("b.example")),
-        ],
-        5,
-    );
+    let bytes = query.answer(&[Data::Address([192, 0, 2, 1].into()), Data::Alias(name("b.example"))], 5);
     let reply = Message::from_vec(&bytes).unwrap();
     assert_eq!(reply.metadata.id, 77);
     assert_eq!(reply.metadata.message_type, MessageType::Response);
@@ -114,22 +108,13 @@ fn what_breaks_the_rules_is_refused() {
         refusal(&bytes)
     };
     // 16, which hickory reads as the other meaning of that number.
-    assert_eq!(
-        u16::from(version_1.metadata.response_code),
-        u16::from(ResponseCode::BADVERS)
-    );
+    assert_eq!(u16::from(version_1.metadata.response_code), u16::from(ResponseCode::BADVERS));
     // Cut short anywhere behind the header.
     for length in HEADER..good.len() {
-        assert_eq!(
-            refusal(&good[..length]).metadata.response_code,
-            ResponseCode::FormErr,
-            "{length}"
-        );
+        assert_eq!(refusal(&good[..length]).metadata.response_code, ResponseCode::FormErr, "{length}");
     }
     assert_eq!(
-        refusal(&question("a.example", RecordType::AXFR, None))
-            .metadata
-            .response_code,
+        refusal(&question("a.example", RecordType::AXFR, None)).metadata.response_code,
         ResponseCode::NotImp
     );
 }
@@ -139,9 +124,7 @@ fn bytes_behind_the_message_are_not_forwarded() {
     let good = question("a.example", RecordType::A, Some(1232));
     let mut long = good.clone();
     long.extend_from_slice(b"trailing");
-    let Incoming::Ask(query) = read(&long) else {
-        panic!()
-    };
+    let Incoming::Ask(query) = read(&long) else { panic!() };
     assert_eq!(query.with_id(77), good);
 }
 
@@ -176,13 +159,8 @@ fn a_taken_reply_has_the_clients_id_and_spelling() {
     bytes[..2].copy_from_slice(&[1, 2]);
     bytes[3] &= !RA;
     bytes[HEADER..query.question_end - 4].make_ascii_lowercase();
-    let Verdict::Answer(reply) = query.judge(0x0102, &bytes) else {
-        panic!()
-    };
-    assert_eq!(
-        reply.into_bytes(),
-        query.answer(&[Data::Address([192, 0, 2, 1].into())], 300)
-    );
+    let Verdict::Answer(reply) = query.judge(0x0102, &bytes) else { panic!() };
+    assert_eq!(reply.into_bytes(), query.answer(&[Data::Address([192, 0, 2, 1].into())], 300));
 }
 
 #[test]
@@ -225,17 +203,10 @@ fn sets(sizes: &[(usize, u8, u8)], with_opt: bool) -> Message {
     let mut message = Message::new(77, MessageType::Response, OpCode::Query);
     message.add_query(hickory_proto::op::Query::query(name("a.example"), RecordType::A));
     for (index, &(section, records, length)) in sizes.iter().enumerate() {
-        let owner = if index == 0 {
-            name("a.example")
-        } else {
-            name(&format!("n{index}.a.example"))
-        };
+        let owner = if index == 0 { name("a.example") } else { name(&format!("n{index}.a.example")) };
         for number in 0..records {
-            let text = format!("{number:03}")
-                .repeat(usize::from(length).div_ceil(3))
-                .chars()
-                .take(255)
-                .collect();
+            let text =
+                format!("{number:03}").repeat(usize::from(length).div_ceil(3)).chars().take(255).collect();
             let record = HickoryRecord::from_rdata(owner.clone(), 60, RData::TXT(TXT::new(vec![text])));
             match section {
                 0 => message.add_answer(record),

@@ -46,10 +46,7 @@ pub use upstream::Patience;
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     #[error("cannot take a {protocol} port of 127.0.0.1 for the host resolver")]
-    Bind {
-        protocol: &'static str,
-        source: io::Error,
-    },
+    Bind { protocol: &'static str, source: io::Error },
     #[error("cannot start the thread of the host resolver")]
     Start { source: io::Error },
 }
@@ -102,26 +99,15 @@ impl Server {
 
     /// Takes these ports of 127.0.0.1; 0 stands for any free one.
     pub fn bind_ports(udp: u16, tcp: u16) -> Result<Self, ServerError> {
-        let udp_error = |source| ServerError::Bind {
-            protocol: "UDP",
-            source,
-        };
-        let tcp_error = |source| ServerError::Bind {
-            protocol: "TCP",
-            source,
-        };
+        let udp_error = |source| ServerError::Bind { protocol: "UDP", source };
+        let tcp_error = |source| ServerError::Bind { protocol: "TCP", source };
         let udp = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, udp)).map_err(udp_error)?;
         udp.set_nonblocking(true).map_err(udp_error)?;
         let tcp = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, tcp)).map_err(tcp_error)?;
         tcp.set_nonblocking(true).map_err(tcp_error)?;
         let udp_address = udp.local_addr().map_err(udp_error)?;
         let tcp_address = tcp.local_addr().map_err(tcp_error)?;
-        Ok(Server {
-            udp,
-            tcp,
-            udp_address,
-            tcp_address,
-        })
+        Ok(Server { udp, tcp, udp_address, tcp_address })
     }
 
     pub fn udp_port(&self) -> u16 {
@@ -139,18 +125,12 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(start_error)?;
         let tcp_idle = settings.tcp_idle;
-        let engine = Arc::new(engine::Engine::new(
-            settings,
-            vec![self.udp_address, self.tcp_address],
-        ));
+        let engine = Arc::new(engine::Engine::new(settings, vec![self.udp_address, self.tcp_address]));
         let (udp, tcp) = {
             // Registering a socket needs the runtime around.
             let _inside = runtime.enter();
             let udp = tokio::net::UdpSocket::from_std(self.udp).map_err(start_error)?;
-            (
-                udp,
-                tokio::net::TcpListener::from_std(self.tcp).map_err(start_error)?,
-            )
+            (udp, tokio::net::TcpListener::from_std(self.tcp).map_err(start_error)?)
         };
         let serve = move || {
             // Tasks end where they wait when the runtime goes; lookups that still run are left to their threads.
@@ -161,14 +141,8 @@ impl Server {
                 let _ = stopped.await;
             });
         };
-        let thread = std::thread::Builder::new()
-            .name("dns".into())
-            .spawn(serve)
-            .map_err(start_error)?;
-        Ok(Handle {
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let thread = std::thread::Builder::new().name("dns".into()).spawn(serve).map_err(start_error)?;
+        Ok(Handle { stop: Some(stop), thread: Some(thread) })
     }
 }
 

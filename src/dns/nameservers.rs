@@ -13,10 +13,8 @@ use crate::sys::resolve::interface_index;
 /// As many as the system's resolver uses.
 const MAX_NAMESERVERS: usize = 3;
 /// Who is asked when the system names nobody.
-const FALLBACK: [IpAddr; 2] = [
-    IpAddr::V4(std::net::Ipv4Addr::new(8, 8, 8, 8)),
-    IpAddr::V4(std::net::Ipv4Addr::new(1, 1, 1, 1)),
-];
+const FALLBACK: [IpAddr; 2] =
+    [IpAddr::V4(std::net::Ipv4Addr::new(8, 8, 8, 8)), IpAddr::V4(std::net::Ipv4Addr::new(1, 1, 1, 1))];
 
 /// The list as the file has it now.
 pub struct Nameservers {
@@ -44,15 +42,7 @@ impl Nameservers {
     /// Follows `path`; the servers are asked on `port`, and those in `own` never.
     pub fn new(path: PathBuf, port: u16, own: Vec<SocketAddr>) -> Self {
         let followed = Followed::new(path.clone(), parse);
-        Nameservers {
-            path,
-            port,
-            own,
-            file: Mutex::new(Read {
-                followed,
-                said: false,
-            }),
-        }
+        Nameservers { path, port, own, file: Mutex::new(Read { followed, said: false }) }
     }
 
     /// Whom to ask now, in the system's order. Public servers stand in where the system names none.
@@ -69,10 +59,7 @@ impl Nameservers {
             return found;
         }
         if !std::mem::replace(&mut file.said, true) {
-            tracing::warn!(
-                "no nameserver in `{}`: asking 8.8.8.8 and 1.1.1.1",
-                self.path.display()
-            );
+            tracing::warn!("no nameserver in `{}`: asking 8.8.8.8 and 1.1.1.1", self.path.display());
         }
         FALLBACK.map(|address| SocketAddr::new(address, self.port)).into()
     }
@@ -112,10 +99,7 @@ fn parse_address(word: &str) -> Option<Listed> {
     if let Some((address, zone)) = word.split_once('%') {
         let address: Ipv6Addr = address.parse().ok()?;
         let scope = zone.parse().ok().or_else(|| interface_index(zone))?;
-        return Some(Listed {
-            address: address.into(),
-            scope,
-        });
+        return Some(Listed { address: address.into(), scope });
     }
     let address: IpAddr = word.parse().ok()?;
     // "Any address" is what some programs write for "this machine".
@@ -136,11 +120,7 @@ mod tests {
         let path = folder.path().join("resolv.conf");
         std::fs::write(&path, text).unwrap();
         let own = own.iter().map(|address| address.parse().unwrap()).collect();
-        Nameservers::new(path, 53, own)
-            .current()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        Nameservers::new(path, 53, own).current().iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -161,9 +141,6 @@ mod tests {
             servers("nameserver 127.0.0.1\nnameserver 10.0.0.2\n", &["127.0.0.1:53"]),
             ["10.0.0.2:53"]
         );
-        assert_eq!(
-            servers("nameserver 127.0.0.1\n", &["127.0.0.1:5300"]),
-            ["127.0.0.1:53"]
-        );
+        assert_eq!(servers("nameserver 127.0.0.1\n", &["127.0.0.1:5300"]), ["127.0.0.1:53"]);
     }
 }

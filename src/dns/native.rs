@@ -62,19 +62,13 @@ struct Job {
 impl Pool {
     pub fn new(lookup: Lookup) -> Self {
         let (state, work) = (Mutex::new(State::default()), Condvar::new());
-        Pool {
-            shared: Arc::new(Shared { lookup, state, work }),
-        }
+        Pool { shared: Arc::new(Shared { lookup, state, work }) }
     }
 
     /// Looks `name` up. Waits as long as the system does: the caller sets the deadline.
     pub async fn addresses(&self, name: &str, family: Family) -> Result<Vec<IpAddr>, NativeError> {
         let (answer, result) = oneshot::channel();
-        self.submit(Job {
-            name: name.to_owned(),
-            family,
-            answer,
-        })?;
+        self.submit(Job { name: name.to_owned(), family, answer })?;
         Ok(result.await.map_err(|_| NativeError::Lost)??)
     }
 
@@ -93,9 +87,7 @@ impl Pool {
             return Ok(());
         }
         let shared = self.shared.clone();
-        let thread = std::thread::Builder::new()
-            .name("dns-lookup".into())
-            .spawn(move || shared.serve());
+        let thread = std::thread::Builder::new().name("dns-lookup".into()).spawn(move || shared.serve());
         match thread {
             Ok(_) => state.threads += 1,
             // With other threads there, one of them takes it; with none, the job is dropped and its asker told.
@@ -137,10 +129,8 @@ impl Shared {
         let mut state = self.lock();
         state.idle += 1;
         let waiting = |state: &mut State| state.queue.is_empty() && !state.closed;
-        let (mut state, _) = self
-            .work
-            .wait_timeout_while(state, IDLE, waiting)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (mut state, _) =
+            self.work.wait_timeout_while(state, IDLE, waiting).unwrap_or_else(PoisonError::into_inner);
         state.idle -= 1;
         state.queue.pop_front()
     }
@@ -162,11 +152,7 @@ mod tests {
     use std::sync::mpsc;
 
     fn run<F: Future>(future: F) -> F::Output {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(future)
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
     }
 
     #[test]
@@ -219,10 +205,7 @@ mod tests {
                 }
             };
             tokio::time::timeout(Duration::from_secs(20), full).await.unwrap();
-            assert!(matches!(
-                pool.addresses("y", Family::V4).await,
-                Err(NativeError::Full)
-            ));
+            assert!(matches!(pool.addresses("y", Family::V4).await, Err(NativeError::Full)));
             waiting.abort_all();
             while waiting.join_next().await.is_some() {}
             let last = pool.addresses("z", Family::V4);
@@ -238,10 +221,7 @@ mod tests {
             Ok(Vec::new())
         }));
         run(async {
-            assert!(matches!(
-                pool.addresses("bad", Family::V4).await,
-                Err(NativeError::Lost)
-            ));
+            assert!(matches!(pool.addresses("bad", Family::V4).await, Err(NativeError::Lost)));
             assert!(pool.addresses("good", Family::V4).await.is_ok());
         });
     }

@@ -110,12 +110,8 @@ fn read_record(bytes: &[u8], start: usize, section: usize) -> Option<Record> {
 /// end, OPT excepted. Sets TC when an answer or an authority had to go.
 pub fn cut(bytes: &mut Vec<u8>, question_end: usize, limit: usize) {
     let all: Vec<Record> = records(bytes, question_end).flatten().collect();
-    let opt = all
-        .iter()
-        .find(|record| record.section == ADDITIONAL && record.kind == OPT);
-    let mut opt = opt
-        .map(|record| bytes[record.start..record.end].to_vec())
-        .unwrap_or_default();
+    let opt = all.iter().find(|record| record.section == ADDITIONAL && record.kind == OPT);
+    let mut opt = opt.map(|record| bytes[record.start..record.end].to_vec()).unwrap_or_default();
     let body: Vec<&Record> = all.iter().filter(|record| record.kind != OPT).collect();
     // Options that alone do not fit are dropped; the record itself, 11 bytes, always fits beside a question.
     if question_end + opt.len() > limit {

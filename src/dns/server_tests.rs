@@ -148,36 +148,21 @@ impl World {
         // A port where nobody listens stands for "no nameserver".
         settings.nameserver_port = nameservers.first().map_or(1, |server| server.address.port());
         settings.lookup = Arc::new(|name, _| Err(ResolveError::NoName { name: name.into() }));
-        settings.patience = Patience {
-            server: Duration::from_secs(2),
-            question: FOREVER,
-            bad_for: FOREVER,
-        };
+        settings.patience = Patience { server: Duration::from_secs(2), question: FOREVER, bad_for: FOREVER };
         settings.tcp_idle = FOREVER;
         change(&mut settings);
         let server = Server::bind().unwrap();
         let (udp_port, tcp_port) = (server.udp_port(), server.tcp_port());
-        let mut world = World {
-            folder,
-            udp_port,
-            tcp_port,
-            handle: None,
-        };
+        let mut world = World { folder, udp_port, tcp_port, handle: None };
         world.set_nameservers(nameservers);
         world.handle = Some(server.start(settings).unwrap());
         world
     }
 
     fn set_nameservers(&self, nameservers: &[&Nameserver]) {
-        let lines = nameservers
-            .iter()
-            .map(|server| format!("nameserver {}\n", server.address.ip()));
+        let lines = nameservers.iter().map(|server| format!("nameserver {}\n", server.address.ip()));
         let text: String = lines.collect();
-        let text = if text.is_empty() {
-            "nameserver 127.0.0.1\n".to_owned()
-        } else {
-            text
-        };
+        let text = if text.is_empty() { "nameserver 127.0.0.1\n".to_owned() } else { text };
         std::fs::write(self.folder.path().join("resolv.conf"), text).unwrap();
     }
 
@@ -246,11 +231,7 @@ fn response(query: &[u8], code: ResponseCode) -> Message {
 fn with_address(query: &[u8], last: u8) -> Vec<u8> {
     let mut reply = response(query, ResponseCode::NoError);
     let owner = reply.queries[0].name().clone();
-    reply.add_answer(Record::from_rdata(
-        owner,
-        300,
-        RData::A(A::new(198, 51, 100, last)),
-    ));
+    reply.add_answer(Record::from_rdata(owner, 300, RData::A(A::new(198, 51, 100, last))));
     reply.to_vec().unwrap()
 }
 
@@ -267,11 +248,7 @@ fn silence(_: Via, _: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn addresses(message: &Message) -> Vec<IpAddr> {
-    message
-        .answers
-        .iter()
-        .filter_map(|record| record.data.ip_addr())
-        .collect()
+    message.answers.iter().filter_map(|record| record.data.ip_addr()).collect()
 }
 
 fn code(message: &Message) -> ResponseCode {
@@ -305,11 +282,7 @@ fn an_alias_has_the_addresses_of_the_outside_name() {
         let mut reply = response(query, ResponseCode::NoError);
         let owner = reply.queries[0].name().clone();
         assert_eq!(owner, name("www.example.org"));
-        reply.add_answer(Record::from_rdata(
-            owner,
-            20,
-            RData::CNAME(CNAME(name("cdn.example"))),
-        ));
+        reply.add_answer(Record::from_rdata(owner, 20, RData::CNAME(CNAME(name("cdn.example")))));
         let address = RData::A(A::new(198, 51, 100, 7));
         reply.add_answer(Record::from_rdata(name("cdn.example"), 60, address));
         vec![reply.to_vec().unwrap()]
@@ -356,9 +329,7 @@ fn forwarded_messages_are_untouched_but_for_the_id() {
         vec![reply]
     });
     let world = World::new(&[&nameserver]);
-    let types = (1_u16..=65535)
-        .step_by(977)
-        .chain([2, 5, 15, 16, 33, 43, 48, 64, 65, 255, 257]);
+    let types = (1_u16..=65535).step_by(977).chain([2, 5, 15, 16, 33, 43, 48, 64, 65, 255, 257]);
     // Not of that kind: addresses, zone transfer, EDNS itself.
     for kind in types.filter(|kind| ![1, 28, 41, 252].contains(kind)) {
         for via in BOTH {
@@ -407,10 +378,7 @@ fn a_cut_reply_is_fetched_over_tcp_and_cut_to_the_client() {
     ] {
         let bytes = world.exchange(via, &question("big.example", RecordType::TXT, payload));
         let reply = Message::from_vec(&bytes).unwrap();
-        assert!(
-            bytes.len() <= limit && !reply.answers.is_empty(),
-            "{via:?} {payload:?}"
-        );
+        assert!(bytes.len() <= limit && !reply.answers.is_empty(), "{via:?} {payload:?}");
         assert_eq!(reply.metadata.truncation, via == Via::Udp);
         assert_eq!(reply.answers.len() == 20, via == Via::Tcp);
     }
@@ -428,14 +396,7 @@ fn forgeries_are_ignored_and_the_spelling_is_the_clients() {
         no_response[2] &= 0x7f;
         let mut lower_case = good;
         lower_case[12..29].make_ascii_lowercase();
-        vec![
-            wrong_id,
-            wrong_name,
-            no_response,
-            Vec::new(),
-            vec![0; 12],
-            lower_case,
-        ]
+        vec![wrong_id, wrong_name, no_response, Vec::new(), vec![0; 12], lower_case]
     });
     let reply = World::new(&[&nameserver]).ask(Via::Udp, "WWW.Example.ORG", RecordType::A);
     assert_eq!(addresses(&reply), [IpAddr::from([198, 51, 100, 1])]);
@@ -448,11 +409,7 @@ fn every_code_arrives_as_it_was_meant() {
     for low in 0..16 {
         let nameserver = Nameserver::start(says(ResponseCode::from(0, low)));
         let world = World::new(&[&nameserver]);
-        let expected = if low == 5 {
-            ResponseCode::ServFail
-        } else {
-            ResponseCode::from(0, low)
-        };
+        let expected = if low == 5 { ResponseCode::ServFail } else { ResponseCode::from(0, low) };
         for via in BOTH {
             assert_eq!(code(&world.ask(via, "www.example.org", RecordType::A)), expected);
         }
@@ -477,10 +434,7 @@ fn silence_is_a_failure_that_says_so() {
 fn a_closed_port_is_a_failure_without_waiting() {
     // Would wait for ever if a refusal were taken for silence.
     let world = World::new(&[]);
-    assert_eq!(
-        code(&world.ask(Via::Udp, "www.example.org", RecordType::A)),
-        ResponseCode::ServFail
-    );
+    assert_eq!(code(&world.ask(Via::Udp, "www.example.org", RecordType::A)), ResponseCode::ServFail);
 }
 
 #[test]
@@ -488,17 +442,10 @@ fn a_question_lost_on_the_way_is_asked_again() {
     let lost = AtomicBool::new(false);
     let nameserver = Nameserver::start(move |_, query| {
         let first = !lost.swap(true, Ordering::SeqCst);
-        if first {
-            Vec::new()
-        } else {
-            vec![with_address(query, 1)]
-        }
+        if first { Vec::new() } else { vec![with_address(query, 1)] }
     });
     let world = World::with(&[&nameserver], |settings| settings.patience.server = SHORT);
-    assert_eq!(
-        addresses(&world.ask(Via::Udp, "www.example.org", RecordType::A)).len(),
-        1
-    );
+    assert_eq!(addresses(&world.ask(Via::Udp, "www.example.org", RecordType::A)).len(), 1);
 }
 
 #[test]
@@ -507,9 +454,7 @@ fn nobody_waits_for_a_dead_server_twice() {
     let alive = Nameserver::start(answers(2));
     let port = alive.address.port();
     let dead = Nameserver::start_at(Ipv4Addr::new(127, 0, 0, 2), port, silence).unwrap();
-    let world = World::with(&[&dead, &alive], |settings| {
-        settings.patience.server = Duration::from_secs(1)
-    });
+    let world = World::with(&[&dead, &alive], |settings| settings.patience.server = Duration::from_secs(1));
     for number in 0..10 {
         let reply = world.ask(Via::Udp, &format!("n{number}.example.org"), RecordType::A);
         assert_eq!(addresses(&reply), [IpAddr::from([198, 51, 100, 2])]);
@@ -553,9 +498,7 @@ fn a_question_that_waits_is_asked_of_the_new_servers() {
     let old = old.unwrap();
     let world = World::with(&[&old], |settings| settings.patience.server = SHORT);
     let socket = world.udp();
-    socket
-        .send(&question("www.example.org", RecordType::A, None))
-        .unwrap();
+    socket.send(&question("www.example.org", RecordType::A, None)).unwrap();
     saw.recv_timeout(FOREVER).unwrap();
     world.set_nameservers(&[&new]);
     let mut buffer = [0; 512];
@@ -571,23 +514,13 @@ fn the_host_is_asked_for_names_that_only_it_knows() {
         settings.lookup = Arc::new(|name, family| match (name, family) {
             ("printer" | "only4.local", Family::V4) => Ok(vec![IpAddr::from([10, 0, 0, 5])]),
             ("printer", Family::V6) => Ok(vec!["fd00::5".parse().unwrap()]),
-            ("broken", _) => Err(ResolveError::Failed {
-                name: name.into(),
-                code: 2,
-                text: "later".into(),
-            }),
+            ("broken", _) => Err(ResolveError::Failed { name: name.into(), code: 2, text: "later".into() }),
             _ => Err(ResolveError::NoName { name: name.into() }),
         });
     });
     let ask = |text: &str, kind| world.ask(Via::Udp, text, kind);
-    assert_eq!(
-        addresses(&ask("Printer", RecordType::A)),
-        [IpAddr::from([10, 0, 0, 5])]
-    );
-    assert_eq!(
-        addresses(&ask("printer", RecordType::AAAA)),
-        ["fd00::5".parse::<IpAddr>().unwrap()]
-    );
+    assert_eq!(addresses(&ask("Printer", RecordType::A)), [IpAddr::from([10, 0, 0, 5])]);
+    assert_eq!(addresses(&ask("printer", RecordType::AAAA)), ["fd00::5".parse::<IpAddr>().unwrap()]);
     // The name exists, so it is not denied for want of the other family.
     let other = ask("only4.local", RecordType::AAAA);
     assert_eq!((code(&other), other.answers.len()), (ResponseCode::NoError, 0));
@@ -610,16 +543,10 @@ fn a_system_resolver_that_hangs_is_a_failure_in_time_and_delays_nobody() {
     });
     let socket = world.udp();
     socket.send(&question("hangs", RecordType::A, None)).unwrap();
-    assert_eq!(
-        addresses(&world.ask(Via::Udp, "host.lima.internal", RecordType::A)).len(),
-        1
-    );
+    assert_eq!(addresses(&world.ask(Via::Udp, "host.lima.internal", RecordType::A)).len(), 1);
     let mut buffer = [0; 512];
     let length = socket.recv(&mut buffer).unwrap();
-    assert_eq!(
-        code(&Message::from_vec(&buffer[..length]).unwrap()),
-        ResponseCode::ServFail
-    );
+    assert_eq!(code(&Message::from_vec(&buffer[..length]).unwrap()), ResponseCode::ServFail);
     drop(release);
 }
 
@@ -689,10 +616,7 @@ fn hostile_bytes_are_refused_or_ignored_and_the_server_goes_on() {
     let mut asked = |bytes: &[u8]| {
         socket.send(bytes).unwrap();
         let length = socket.recv(&mut buffer).unwrap();
-        Message::from_vec(&buffer[..length])
-            .unwrap()
-            .metadata
-            .response_code
+        Message::from_vec(&buffer[..length]).unwrap().metadata.response_code
     };
     for count in [0, 2] {
         let mut bytes = good.clone();

@@ -61,10 +61,7 @@ impl StaticHosts {
         }
         for (name, target) in &targets {
             if let Target::Address(address) = target {
-                pointers
-                    .entry(LowerName::new(&Name::from(*address)))
-                    .or_default()
-                    .push(name.into());
+                pointers.entry(LowerName::new(&Name::from(*address))).or_default().push(name.into());
             }
         }
         pointers.values_mut().for_each(|names| names.sort());
@@ -77,9 +74,7 @@ impl StaticHosts {
     pub fn find(&self, name: &Name) -> Option<Known> {
         let name = LowerName::new(name);
         if let Some(names) = self.pointers.get(&name) {
-            return Some(Known::Pointers(
-                names.iter().cloned().map(Data::Pointer).collect(),
-            ));
+            return Some(Known::Pointers(names.iter().cloned().map(Data::Pointer).collect()));
         }
         let mut target = self.targets.get(&name)?;
         // Ends: no cycle got past `new`.
@@ -116,9 +111,7 @@ impl StaticHosts {
 
 /// An absolute name from what a person wrote, with or without a final dot.
 fn host_name(text: &str) -> Result<Name, StaticHostsError> {
-    let not_a_name = || StaticHostsError::NotAName {
-        text: text.to_owned(),
-    };
+    let not_a_name = || StaticHostsError::NotAName { text: text.to_owned() };
     let relative = text.strip_suffix('.').unwrap_or(text);
     if relative.is_empty() || relative.ends_with('.') {
         return Err(not_a_name());
@@ -145,14 +138,8 @@ mod tests {
     fn names_match_exactly_and_without_regard_to_case() {
         let hosts =
             StaticHosts::new([("Db.Corp.example", "10.0.0.1"), ("alias", "DB.corp.EXAMPLE.")]).unwrap();
-        assert_eq!(
-            hosts.find(&name("dB.cOrP.example")),
-            Some(Known::Address([10, 0, 0, 1].into()))
-        );
-        assert_eq!(
-            hosts.find(&name("ALIAS")),
-            Some(Known::Address([10, 0, 0, 1].into()))
-        );
+        assert_eq!(hosts.find(&name("dB.cOrP.example")), Some(Known::Address([10, 0, 0, 1].into())));
+        assert_eq!(hosts.find(&name("ALIAS")), Some(Known::Address([10, 0, 0, 1].into())));
         assert_eq!(hosts.find(&name("corp.example")), None);
         assert_eq!(hosts.find(&name("x.db.corp.example")), None);
         assert_eq!(hosts.find(&Name::root()), None);
@@ -161,10 +148,7 @@ mod tests {
     #[test]
     fn an_alias_may_lead_outside() {
         let hosts = StaticHosts::new([("a", "b"), ("b", "www.example.org")]).unwrap();
-        assert_eq!(
-            hosts.find(&name("a")),
-            Some(Known::Outside(name("www.example.org")))
-        );
+        assert_eq!(hosts.find(&name("a")), Some(Known::Outside(name("www.example.org"))));
     }
 
     #[test]
@@ -172,52 +156,28 @@ mod tests {
         let hosts =
             StaticHosts::new([("two", "192.168.5.2"), ("one", "192.168.5.2"), ("six", "fd00::1")]).unwrap();
         let pointers = |names: &[&str]| {
-            Some(Known::Pointers(
-                names.iter().map(|text| Data::Pointer(name(text))).collect(),
-            ))
+            Some(Known::Pointers(names.iter().map(|text| Data::Pointer(name(text))).collect()))
         };
-        assert_eq!(
-            hosts.find(&name("2.5.168.192.in-addr.arpa")),
-            pointers(&["one", "two"])
-        );
-        assert_eq!(
-            hosts.find(&Name::from("fd00::1".parse::<IpAddr>().unwrap())),
-            pointers(&["six"])
-        );
+        assert_eq!(hosts.find(&name("2.5.168.192.in-addr.arpa")), pointers(&["one", "two"]));
+        assert_eq!(hosts.find(&Name::from("fd00::1".parse::<IpAddr>().unwrap())), pointers(&["six"]));
         assert_eq!(hosts.find(&name("3.5.168.192.in-addr.arpa")), None);
     }
 
     #[test]
     fn the_later_pair_wins() {
         let hosts = StaticHosts::new([("host", "1.1.1.1"), ("HOST", "2.2.2.2")]).unwrap();
-        assert_eq!(
-            hosts.find(&name("host")),
-            Some(Known::Address([2, 2, 2, 2].into()))
-        );
+        assert_eq!(hosts.find(&name("host")), Some(Known::Address([2, 2, 2, 2].into())));
         assert_eq!(hosts.find(&name("1.1.1.1.in-addr.arpa")), None);
     }
 
     #[test]
     fn cycles_are_refused_by_name() {
         let error = StaticHosts::new([("a", "b"), ("b", "C"), ("c", "a")]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the host names `a` → `b` → `c` → `a` lead to each other in a circle"
-        );
+        assert_eq!(error.to_string(), "the host names `a` → `b` → `c` → `a` lead to each other in a circle");
         let error = StaticHosts::new([("self", "self")]).unwrap_err();
-        assert_eq!(
-            error,
-            StaticHostsError::Cycle {
-                names: vec!["self".into(), "self".into()]
-            }
-        );
+        assert_eq!(error, StaticHostsError::Cycle { names: vec!["self".into(), "self".into()] });
         let error = StaticHosts::new([("0", "a"), ("a", "b"), ("b", "a")]).unwrap_err();
-        assert_eq!(
-            error,
-            StaticHostsError::Cycle {
-                names: vec!["a".into(), "b".into(), "a".into()]
-            }
-        );
+        assert_eq!(error, StaticHostsError::Cycle { names: vec!["a".into(), "b".into(), "a".into()] });
     }
 
     #[test]

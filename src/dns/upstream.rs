@@ -106,13 +106,7 @@ impl Upstream {
     /// The nameservers' reply to `query`, whatever its code, or why there is none. Ends within `patience.question`.
     pub async fn ask(self: &Arc<Self>, query: &Arc<Query>) -> Result<Reply, UpstreamError> {
         let deadline = Instant::now() + self.patience.question;
-        let mut round = Round {
-            upstream: self,
-            query,
-            deadline,
-            running: JoinSet::new(),
-            asked: Vec::new(),
-        };
+        let mut round = Round { upstream: self, query, deadline, running: JoinSet::new(), asked: Vec::new() };
         if let Some(server) = self.due_for_another_chance() {
             round.start(server);
         }
@@ -151,11 +145,7 @@ impl Upstream {
     fn in_order(&self) -> Vec<SocketAddr> {
         let mut servers = self.nameservers.current();
         let health = self.health();
-        servers.sort_by_key(|server| {
-            health
-                .get(server)
-                .is_some_and(|health| health.bad_until.is_some())
-        });
+        servers.sort_by_key(|server| health.get(server).is_some_and(|health| health.bad_until.is_some()));
         servers
     }
 
@@ -179,13 +169,7 @@ impl Upstream {
         if health.len() >= MAX_REMEMBERED && !health.contains_key(&server) {
             health.clear();
         }
-        health.insert(
-            server,
-            Health {
-                answered: Some(Instant::now()),
-                bad_until: None,
-            },
-        );
+        health.insert(server, Health { answered: Some(Instant::now()), bad_until: None });
     }
 
     /// `server` has not answered what it was asked at `asked`; if it answered anything since, it is only this question that is slow.
@@ -212,14 +196,11 @@ impl Upstream {
         let bytes = query.with_id(id);
         // Later than the next server is asked: that comes first.
         let repeat = self.patience.server * 2;
-        let mut verdict = over_udp(server, &bytes, repeat, |reply| query.judge(id, reply))
-            .await
-            .map_err(io_error)?;
+        let mut verdict =
+            over_udp(server, &bytes, repeat, |reply| query.judge(id, reply)).await.map_err(io_error)?;
         self.answered(server);
         if matches!(verdict, Verdict::Truncated) {
-            verdict = over_tcp(server, &bytes, |reply| query.judge(id, reply))
-                .await
-                .map_err(io_error)?;
+            verdict = over_tcp(server, &bytes, |reply| query.judge(id, reply)).await.map_err(io_error)?;
         }
         match verdict {
             Verdict::Answer(reply) => match reply.code() {
@@ -251,11 +232,7 @@ struct Asked {
 
 impl Round<'_> {
     fn start(&mut self, server: SocketAddr) {
-        self.asked.push(Asked {
-            server,
-            since: Instant::now(),
-            spoke: false,
-        });
+        self.asked.push(Asked { server, since: Instant::now(), spoke: false });
         let (upstream, query, deadline) = (self.upstream.clone(), self.query.clone(), self.deadline);
         self.running.spawn(async move {
             let result = timeout_at(deadline, upstream.attempt(server, &query)).await;

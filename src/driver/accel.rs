@@ -86,9 +86,7 @@ pub(super) fn forced(host: &HostFacts) -> Result<Option<Accel>, DriverError> {
         (Some("tcg"), _) => Ok(Some(Accel::Tcg)),
         (Some("kvm"), HostOs::Linux) => Ok(Some(Accel::Kvm)),
         (Some("hvf"), HostOs::MacOs) => Ok(Some(Accel::Hvf)),
-        (Some(value), _) => Err(DriverError::BadAccel {
-            value: value.to_owned(),
-        }),
+        (Some(value), _) => Err(DriverError::BadAccel { value: value.to_owned() }),
     }
 }
 
@@ -98,11 +96,7 @@ pub(super) fn named_in(args: &[String]) -> Option<Accel> {
         let place = args.iter().position(|arg| arg == option)?;
         args.get(place + 1).map(String::as_str)
     };
-    let in_machine = || {
-        value_of("-machine")?
-            .split(',')
-            .find_map(|part| part.strip_prefix("accel="))
-    };
+    let in_machine = || value_of("-machine")?.split(',').find_map(|part| part.strip_prefix("accel="));
     let name = value_of("-accel").or_else(in_machine)?;
     match name.split([',', ':']).next()? {
         "kvm" => Some(Accel::Kvm),
@@ -124,12 +118,7 @@ pub(super) fn plan(arch: Arch, native: bool, os: HostOs, hardware: impl FnOnce()
         (HostOs::MacOs, _) => slow(WhyTcg::NoHypervisorFramework),
         (HostOs::Linux, Hardware { cpu_flag: false, .. }) if arch == Arch::X86_64 => slow(WhyTcg::NoCpuFlag),
         (HostOs::Linux, Hardware { device: Ok(()), .. }) => Plan::Try(Accel::Kvm),
-        (
-            HostOs::Linux,
-            Hardware {
-                device: Err(error), ..
-            },
-        ) => slow(match error.kind() {
+        (HostOs::Linux, Hardware { device: Err(error), .. }) => slow(match error.kind() {
             io::ErrorKind::NotFound => WhyTcg::NoDevice,
             io::ErrorKind::PermissionDenied => WhyTcg::NotPermitted,
             _ => WhyTcg::DeviceFails(error.to_string()),
@@ -161,11 +150,7 @@ impl Hardware {
 }
 
 fn open_for_writing(device: &Path) -> io::Result<()> {
-    std::fs::File::options()
-        .read(true)
-        .write(true)
-        .open(device)
-        .map(drop)
+    std::fs::File::options().read(true).write(true).open(device).map(drop)
 }
 
 fn has_flag(cpuinfo: &str) -> bool {
@@ -173,19 +158,12 @@ fn has_flag(cpuinfo: &str) -> bool {
         let (key, value) = line.split_once(':')?;
         (key.trim() == "flags").then_some(value)
     });
-    flags.any(|flags| {
-        flags
-            .split_whitespace()
-            .any(|flag| flag == "vmx" || flag == "svm")
-    })
+    flags.any(|flags| flags.split_whitespace().any(|flag| flag == "vmx" || flag == "svm"))
 }
 
 /// A value of macOS's `sysctl`; `None` where there is none.
 fn sysctl(name: &str) -> Option<String> {
-    let output = std::process::Command::new("/usr/sbin/sysctl")
-        .args(["-n", name])
-        .output()
-        .ok()?;
+    let output = std::process::Command::new("/usr/sbin/sysctl").args(["-n", name]).output().ok()?;
     Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }
 
@@ -193,11 +171,7 @@ fn sysctl(name: &str) -> Option<String> {
 ///
 /// A model `host` of the user's is replaced under emulation, where QEMU refuses it.
 pub(super) fn cpu_model(own: Option<&str>, arch: Arch, native: bool, accel: Accel, os: HostOs) -> String {
-    let flags = if os == HostOs::MacOs && arch == Arch::X86_64 {
-        ",-avx512vl,-pdpe1gb"
-    } else {
-        ""
-    };
+    let flags = if os == HostOs::MacOs && arch == Arch::X86_64 { ",-avx512vl,-pdpe1gb" } else { "" };
     match own {
         Some(own) if accel == Accel::Tcg && own.split(',').next() == Some("host") => {
             own.replacen("host", "max", 1)
@@ -218,11 +192,7 @@ mod tests {
     use super::*;
 
     fn hardware(cpu_flag: bool, device: io::Result<()>, hv_support: bool) -> Hardware {
-        Hardware {
-            cpu_flag,
-            device,
-            hv_support,
-        }
+        Hardware { cpu_flag, device, hv_support }
     }
 
     fn denied(kind: io::ErrorKind) -> io::Result<()> {
@@ -231,58 +201,35 @@ mod tests {
 
     #[test]
     fn kvm_needs_the_flag_and_the_device() {
-        let plan = |flag, device| {
-            plan(Arch::X86_64, true, HostOs::Linux, || {
-                hardware(flag, device, false)
-            })
-        };
+        let plan = |flag, device| plan(Arch::X86_64, true, HostOs::Linux, || hardware(flag, device, false));
         let slow = |why| Plan::Use(Accel::Tcg, Some(why));
         assert_eq!(plan(true, Ok(())), Plan::Try(Accel::Kvm));
         assert_eq!(plan(false, Ok(())), slow(WhyTcg::NoCpuFlag));
-        assert_eq!(
-            plan(true, denied(io::ErrorKind::NotFound)),
-            slow(WhyTcg::NoDevice)
-        );
-        assert_eq!(
-            plan(true, denied(io::ErrorKind::PermissionDenied)),
-            slow(WhyTcg::NotPermitted)
-        );
+        assert_eq!(plan(true, denied(io::ErrorKind::NotFound)), slow(WhyTcg::NoDevice));
+        assert_eq!(plan(true, denied(io::ErrorKind::PermissionDenied)), slow(WhyTcg::NotPermitted));
         let busy = io::Error::from_raw_os_error(libc::EBUSY);
-        assert!(matches!(
-            plan(true, Err(busy)),
-            Plan::Use(Accel::Tcg, Some(WhyTcg::DeviceFails(_)))
-        ));
+        assert!(matches!(plan(true, Err(busy)), Plan::Use(Accel::Tcg, Some(WhyTcg::DeviceFails(_)))));
     }
 
     #[test]
     fn other_processors_have_no_flag_to_show() {
-        let plan = plan(Arch::Aarch64, true, HostOs::Linux, || {
-            hardware(false, Ok(()), false)
-        });
+        let plan = plan(Arch::Aarch64, true, HostOs::Linux, || hardware(false, Ok(()), false));
         assert_eq!(plan, Plan::Try(Accel::Kvm));
     }
 
     #[test]
     fn macos_asks_its_own_framework() {
         let plan = |hv| {
-            plan(Arch::Aarch64, true, HostOs::MacOs, || {
-                hardware(false, denied(io::ErrorKind::NotFound), hv)
-            })
+            plan(Arch::Aarch64, true, HostOs::MacOs, || hardware(false, denied(io::ErrorKind::NotFound), hv))
         };
         assert_eq!(plan(true), Plan::Try(Accel::Hvf));
-        assert_eq!(
-            plan(false),
-            Plan::Use(Accel::Tcg, Some(WhyTcg::NoHypervisorFramework))
-        );
+        assert_eq!(plan(false), Plan::Use(Accel::Tcg, Some(WhyTcg::NoHypervisorFramework)));
     }
 
     #[test]
     fn a_foreign_architecture_is_emulated_without_a_look_at_the_host() {
         let plan = plan(Arch::Riscv64, false, HostOs::Linux, || unreachable!());
-        assert_eq!(
-            plan,
-            Plan::Use(Accel::Tcg, Some(WhyTcg::OtherArch(Arch::Riscv64)))
-        );
+        assert_eq!(plan, Plan::Use(Accel::Tcg, Some(WhyTcg::OtherArch(Arch::Riscv64))));
     }
 
     #[test]
@@ -312,9 +259,6 @@ mod tests {
         assert_eq!(linux(Some("EPYC"), true, Accel::Tcg), "EPYC");
         assert_eq!(linux(Some("host,-avx"), true, Accel::Tcg), "max,-avx");
         assert_eq!(linux(Some("host,-avx"), true, Accel::Kvm), "host,-avx");
-        assert_eq!(
-            cpu_model(None, Arch::X86_64, false, Accel::Tcg, HostOs::MacOs),
-            "max,-avx512vl,-pdpe1gb"
-        );
+        assert_eq!(cpu_model(None, Arch::X86_64, false, Accel::Tcg, HostOs::MacOs), "max,-avx512vl,-pdpe1gb");
     }
 }

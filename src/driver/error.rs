@@ -29,11 +29,7 @@ pub enum DriverError {
         source: ProbeError,
     },
     #[error("QEMU `{}` is version {version}, at least {minimum} is needed", program.display())]
-    TooOld {
-        program: PathBuf,
-        version: String,
-        minimum: String,
-    },
+    TooOld { program: PathBuf, version: String, minimum: String },
     #[error("field `vmOpts.qemu.minimumVersion` is not a version: `{value}`")]
     BadMinimumVersion { value: String },
     #[error("accelerator `{accel}` is not supported by `{}`", program.display())]
@@ -78,10 +74,9 @@ impl DriverError {
                 // Advice about a program that only the user's own variable names would be a guess.
                 (*program == super::target::program(*arch)).then(|| install(Wanted::QemuSystem(*arch)))
             }
-            DriverError::NoFirmware { arch: Arch::X86_64 } => Some(format!(
-                "{}, or set `firmware.legacyBIOS: true`",
-                install(Wanted::Uefi(Arch::X86_64))
-            )),
+            DriverError::NoFirmware { arch: Arch::X86_64 } => {
+                Some(format!("{}, or set `firmware.legacyBIOS: true`", install(Wanted::Uefi(Arch::X86_64))))
+            }
             DriverError::NoFirmware { arch } => {
                 let name = super::target::edk2(*arch).unwrap_or_default();
                 Some(format!(
@@ -104,40 +99,18 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_named_with_its_package() {
-        let error = DriverError::MissingProgram {
-            program: "qemu-system-x86_64".into(),
-            arch: Arch::X86_64,
-        };
-        assert_eq!(
-            error.to_string(),
-            "exec: \"qemu-system-x86_64\": executable file not found in $PATH"
-        );
-        assert_eq!(
-            error.hint_for(Some(Packaging::Apt)).unwrap(),
-            "run `apt-get install qemu-system-x86`"
-        );
-        assert_eq!(
-            error.hint_for(None).unwrap(),
-            "install QEMU with the package manager of this system"
-        );
-        let own = DriverError::MissingProgram {
-            program: "my-qemu".into(),
-            arch: Arch::X86_64,
-        };
+        let error = DriverError::MissingProgram { program: "qemu-system-x86_64".into(), arch: Arch::X86_64 };
+        assert_eq!(error.to_string(), "exec: \"qemu-system-x86_64\": executable file not found in $PATH");
+        assert_eq!(error.hint_for(Some(Packaging::Apt)).unwrap(), "run `apt-get install qemu-system-x86`");
+        assert_eq!(error.hint_for(None).unwrap(), "install QEMU with the package manager of this system");
+        let own = DriverError::MissingProgram { program: "my-qemu".into(), arch: Arch::X86_64 };
         assert_eq!(own.hint_for(Some(Packaging::Apt)), None);
     }
 
     #[test]
     fn missing_firmware_has_two_ways_out() {
-        let hint = |arch| {
-            DriverError::NoFirmware { arch }
-                .hint_for(Some(Packaging::Apt))
-                .unwrap()
-        };
-        assert_eq!(
-            hint(Arch::X86_64),
-            "run `apt-get install ovmf`, or set `firmware.legacyBIOS: true`"
-        );
+        let hint = |arch| DriverError::NoFirmware { arch }.hint_for(Some(Packaging::Apt)).unwrap();
+        assert_eq!(hint(Arch::X86_64), "run `apt-get install ovmf`, or set `firmware.legacyBIOS: true`");
         assert_eq!(
             hint(Arch::Riscv64),
             "run `apt-get install qemu-efi-riscv64`, or copy `edk2-riscv-code.fd` to `$HOME/.local/share/qemu/`"

@@ -122,17 +122,11 @@ impl KnownCause {
 fn recognise(line: &str) -> Option<KnownCause> {
     let has = |words: &str| line.contains(words);
     if has("Could not set up host forwarding rule") {
-        return Some(KnownCause::PortTaken {
-            address: forwarded_address(line),
-        });
+        return Some(KnownCause::PortTaken { address: forwarded_address(line) });
     }
     if has("KVM kernel module") || has("failed to initialize kvm") {
         let denied = has("Permission denied");
-        return Some(if denied {
-            KnownCause::KvmDenied
-        } else {
-            KnownCause::KvmBroken
-        });
+        return Some(if denied { KnownCause::KvmDenied } else { KnownCause::KvmBroken });
     }
     if has("failed to set MSR")
         || has("kvm_init_vcpu")
@@ -177,10 +171,7 @@ fn recognise(line: &str) -> Option<KnownCause> {
 fn forwarded_address(line: &str) -> String {
     let rule = between(line, "'", "'").unwrap_or_default();
     let host = rule.split('-').next().unwrap_or_default();
-    host.strip_prefix("tcp:")
-        .or_else(|| host.strip_prefix("udp:"))
-        .unwrap_or(host)
-        .to_owned()
+    host.strip_prefix("tcp:").or_else(|| host.strip_prefix("udp:")).unwrap_or(host).to_owned()
 }
 
 fn bracketed(line: &str) -> Option<String> {
@@ -228,38 +219,16 @@ mod tests {
         use KnownCause::*;
         for (line, cause) in [
             ("Could not access KVM kernel module: Permission denied", KvmDenied),
-            (
-                "Could not access KVM kernel module: Device or resource busy",
-                KvmBroken,
-            ),
-            (
-                "qemu-system-x86_64: error: failed to set MSR 0x10a to 0x400",
-                KvmBroken,
-            ),
+            ("Could not access KVM kernel module: Device or resource busy", KvmBroken),
+            ("qemu-system-x86_64: error: failed to set MSR 0x10a to 0x400", KvmBroken),
             (
                 "-drive file=/a/disk,if=none: Failed to get \"write\" lock",
-                DiskLocked {
-                    path: "/a/disk".into(),
-                },
+                DiskLocked { path: "/a/disk".into() },
             ),
-            (
-                "Is another process using the image [/a/disk]?",
-                DiskLocked {
-                    path: "/a/disk".into(),
-                },
-            ),
-            (
-                "cannot set up guest memory 'pc.ram': Cannot allocate memory",
-                NoMemory,
-            ),
-            (
-                "qemu: could not open '/k': No such file or directory",
-                NoSuchFile { path: "/k".into() },
-            ),
-            (
-                "x: Could not open '/d': Permission denied",
-                NotAllowed { path: "/d".into() },
-            ),
+            ("Is another process using the image [/a/disk]?", DiskLocked { path: "/a/disk".into() }),
+            ("cannot set up guest memory 'pc.ram': Cannot allocate memory", NoMemory),
+            ("qemu: could not open '/k': No such file or directory", NoSuchFile { path: "/k".into() }),
+            ("x: Could not open '/d': Permission denied", NotAllowed { path: "/d".into() }),
             ("unable to find CPU model 'x'", CpuModel),
             ("CPU model 'host' requires KVM or HVF", CpuModel),
             ("-nope: invalid option", Refused),
@@ -272,10 +241,7 @@ mod tests {
     #[test]
     fn a_clean_end_needs_no_cause() {
         let exit = exit(0, &["warning: Could not set up host forwarding rule 'x'"]);
-        assert_eq!(
-            (exit.known_cause(), exit.to_string()),
-            (None, "QEMU has exited".to_owned())
-        );
+        assert_eq!((exit.known_cause(), exit.to_string()), (None, "QEMU has exited".to_owned()));
     }
 
     #[test]

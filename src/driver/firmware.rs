@@ -41,14 +41,10 @@ fn system(arch: Arch) -> &'static [&'static str] {
             "/usr/share/AAVMF/AAVMF_CODE.fd",
             "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
         ],
-        Arch::Armv7l => &[
-            "/usr/share/edk2/arm/QEMU_CODE.fd",
-            "/usr/share/AAVMF/AAVMF32_CODE.fd",
-        ],
-        Arch::Riscv64 => &[
-            "/usr/share/qemu-efi-riscv64/RISCV_VIRT_CODE.fd",
-            "/usr/share/edk2/riscv/RISCV_VIRT_CODE.fd",
-        ],
+        Arch::Armv7l => &["/usr/share/edk2/arm/QEMU_CODE.fd", "/usr/share/AAVMF/AAVMF32_CODE.fd"],
+        Arch::Riscv64 => {
+            &["/usr/share/qemu-efi-riscv64/RISCV_VIRT_CODE.fd", "/usr/share/edk2/riscv/RISCV_VIRT_CODE.fd"]
+        }
         Arch::Ppc64le | Arch::S390x => &[],
     }
 }
@@ -59,11 +55,8 @@ mod tests {
 
     #[test]
     fn the_users_file_comes_first_then_the_programs_then_the_systems() {
-        let places = candidates(
-            Arch::X86_64,
-            Path::new("/opt/q/bin/qemu-system-x86_64"),
-            Some(Path::new("/h")),
-        );
+        let places =
+            candidates(Arch::X86_64, Path::new("/opt/q/bin/qemu-system-x86_64"), Some(Path::new("/h")));
         let expected: [&str; 5] = [
             "/h/.local/share/qemu/edk2-x86_64-code.fd",
             "/opt/q/share/qemu/edk2-x86_64-code.fd",

@@ -42,9 +42,7 @@ impl Driver {
     pub fn by_name(name: &str) -> Result<Driver, DriverError> {
         match name {
             "qemu" => Ok(Driver::Qemu),
-            _ => Err(DriverError::UnknownDriver {
-                name: name.to_owned(),
-            }),
+            _ => Err(DriverError::UnknownDriver { name: name.to_owned() }),
         }
     }
 

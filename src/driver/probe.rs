@@ -51,9 +51,7 @@ impl std::fmt::Display for Version {
 impl Version {
     /// Reads `7.2.22` at the start of `text`, followed by nothing that belongs to a number.
     pub(super) fn parse(text: &str) -> Option<Version> {
-        let end = text
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(text.len());
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let mut parts = text[..end].split('.').map(str::parse);
         let version = Version(parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
         parts.next().is_none().then_some(version)
@@ -136,21 +134,14 @@ async fn ask(program: &Path, args: &[&str]) -> Result<String, ProbeError> {
     };
     let status = status.map_err(ProbeError::Spawn)?;
     if !status.success() {
-        return Err(ProbeError::Failed {
-            status,
-            stderr: last_line(&stderr),
-        });
+        return Err(ProbeError::Failed { status, stderr: last_line(&stderr) });
     }
     Ok(if stdout.trim().is_empty() { stderr } else { stdout })
 }
 
 fn spawn_child(program: &Path, args: &[&str], stdin: Stdio) -> std::io::Result<Child> {
     let mut command = std::process::Command::new(program);
-    command
-        .args(args)
-        .stdin(stdin)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(args).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     spawn::die_with_parent(&mut command);
     Command::from(command).kill_on_drop(true).spawn()
 }
@@ -185,11 +176,7 @@ pub(super) mod tests {
     pub(in super::super) fn script_at(path: &Path, script: &str) -> PathBuf {
         let text = path.with_extension("text");
         std::fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
-        let install = std::process::Command::new("install")
-            .args(["-m", "755"])
-            .arg(&text)
-            .arg(path)
-            .status();
+        let install = std::process::Command::new("install").args(["-m", "755"]).arg(&text).arg(path).status();
         assert!(install.unwrap().success());
         std::fs::remove_file(text).unwrap();
         path.to_owned()
@@ -198,17 +185,9 @@ pub(super) mod tests {
     #[test]
     fn versions_are_read_from_the_banner() {
         let of = Version::from_banner;
-        assert_eq!(
-            of("QEMU emulator version 7.2.22 (Debian 1:7.2)\nCopyright"),
-            Some(Version(7, 2, 22))
-        );
+        assert_eq!(of("QEMU emulator version 7.2.22 (Debian 1:7.2)\nCopyright"), Some(Version(7, 2, 22)));
         assert_eq!(of("QEMU emulator version 10.0.0\n"), Some(Version(10, 0, 0)));
-        for banner in [
-            "",
-            "QEMU emulator version 7.2\n",
-            "qemu 1.2.3",
-            "QEMU emulator version 1.2.3.4",
-        ] {
+        for banner in ["", "QEMU emulator version 7.2\n", "qemu 1.2.3", "QEMU emulator version 1.2.3.4"] {
             assert_eq!(of(banner), None, "{banner}");
         }
         assert!(Version(10, 0, 0) > Version(9, 2, 1));
@@ -231,10 +210,7 @@ pub(super) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let program = fake(dir.path(), "echo 'libfoo.so: cannot open' >&2; exit 127");
         let error = version(&program).await.unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "the program ended with exit status: 127: libfoo.so: cannot open"
-        );
+        assert_eq!(error, "the program ended with exit status: 127: libfoo.so: cannot open");
     }
 
     #[tokio::test]

@@ -49,26 +49,16 @@ pub(super) async fn start(
     remove_leftovers(machine)?;
     remove_logs(machine)?;
     let pattern = machine.files.serial.log.with_file_name("serial*.log");
-    tracing::info!(
-        "Starting QEMU (hint: to watch the boot progress, see `{}`)",
-        pattern.display()
-    );
+    tracing::info!("Starting QEMU (hint: to watch the boot progress, see `{}`)", pattern.display());
     tracing::debug!("qemu: {} {:?}", program.path.display(), argv.args);
     let mut command = std::process::Command::new(&program.path);
-    command
-        .args(&argv.args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(&argv.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     spawn::new_session(&mut command);
     // The closure in the command owns our copies of the descriptors; both end with this function.
     spawn::pass_fds(&mut command, inherited);
     let child = Command::from(command)
         .spawn()
-        .map_err(|source| DriverError::Spawn {
-            program: program.path,
-            source,
-        })?;
+        .map_err(|source| DriverError::Spawn { program: program.path, source })?;
     Ok(Vm::watching(child, machine.clone()))
 }
 
@@ -87,10 +77,9 @@ fn remove_logs(machine: &Machine) -> Result<(), DriverError> {
 
 fn remove(path: &Path) -> Result<(), DriverError> {
     match std::fs::remove_file(path) {
-        Err(source) if source.kind() != ErrorKind::NotFound => Err(DriverError::Leftover {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) if source.kind() != ErrorKind::NotFound => {
+            Err(DriverError::Leftover { path: path.to_owned(), source })
+        }
         _ => Ok(()),
     }
 }
@@ -113,22 +102,11 @@ impl Vm {
             readers.push(tokio::spawn(read_lines(stdout, "qemu[stdout]", None)));
         }
         if let Some(stderr) = child.stderr.take() {
-            readers.push(tokio::spawn(read_lines(
-                stderr,
-                "qemu[stderr]",
-                Some(Arc::clone(&last_words)),
-            )));
+            readers.push(tokio::spawn(read_lines(stderr, "qemu[stderr]", Some(Arc::clone(&last_words)))));
         }
         // A child that nobody has waited for has a number.
         let pid = child.id().unwrap_or_default();
-        Vm {
-            child,
-            pid,
-            machine,
-            last_words,
-            readers,
-            exit: None,
-        }
+        Vm { child, pid, machine, last_words, readers, exit: None }
     }
 
     pub fn pid(&self) -> u32 {
@@ -147,22 +125,13 @@ impl Vm {
             return Ok(exit.clone());
         }
         let pid = self.pid;
-        let status = self
-            .child
-            .wait()
-            .await
-            .map_err(|source| DriverError::Wait { pid, source })?;
+        let status = self.child.wait().await.map_err(|source| DriverError::Wait { pid, source })?;
         let _ = timeout(LAST_WORDS_LIMIT, self.all_read()).await;
         if let Err(error) = remove_leftovers(&self.machine) {
             tracing::warn!("{error}");
         }
-        let last_words = self
-            .last_words
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .cloned()
-            .collect();
+        let last_words =
+            self.last_words.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
         let exit = Exit { status, last_words };
         self.exit = Some(exit.clone());
         Ok(exit)

@@ -59,11 +59,7 @@ pub fn argv(machine: &Machine, choice: &Choice) -> Argv {
     line.add("-audiodev", "none,id=snd0");
     display(&mut line, machine);
     consoles(&mut line, machine);
-    let qmp = joined(
-        &["socket,id=char-qmp,path="],
-        &machine.files.qmp_socket,
-        &[",server=on,wait=off"],
-    );
+    let qmp = joined(&["socket,id=char-qmp,path="], &machine.files.qmp_socket, &[",server=on,wait=off"]);
     line.add("-chardev", qmp);
     line.add("-qmp", "chardev:char-qmp");
     line.add("-name", escaped(OsStr::new(&machine.title)));
@@ -78,10 +74,7 @@ fn board(line: &mut Line, machine: &Machine, choice: &Choice) {
     let cpus = machine.cpus;
     line.add_unless_given("-smp", format!("{cpus},sockets=1,cores={cpus},threads=1"));
     if let Some(code) = &choice.firmware {
-        line.add(
-            "-drive",
-            joined(&["if=pflash,format=raw,readonly=on,file="], code, &[]),
-        );
+        line.add("-drive", joined(&["if=pflash,format=raw,readonly=on,file="], code, &[]));
     }
     line.add("-device", "qemu-xhci,id=usb-bus");
 }
@@ -116,20 +109,14 @@ fn disks(line: &mut Line, machine: &Machine) {
         Some(iso) => {
             line.add("-drive", drive(boot, ",if=virtio,discard=on"));
             line.add_unless_given("-boot", "order=d,splash-time=0,menu=on");
-            line.add(
-                "-drive",
-                joined(&["file="], iso, &[",format=raw,media=cdrom,readonly=on"]),
-            );
+            line.add("-drive", joined(&["file="], iso, &[",format=raw,media=cdrom,readonly=on"]));
         }
     }
     for disk in &machine.extra_disks {
         line.add("-drive", drive(disk, ",if=virtio,discard=on"));
     }
     if let Some(cidata) = &machine.cidata {
-        line.add(
-            "-drive",
-            joined(&["id=cdrom0,if=none,format=raw,readonly=on,file="], cidata, &[]),
-        );
+        line.add("-drive", joined(&["id=cdrom0,if=none,format=raw,readonly=on,file="], cidata, &[]));
         line.add("-device", "virtio-scsi,id=scsi0");
         line.add("-device", "scsi-cd,bus=scsi0.0,drive=cdrom0");
     }
@@ -189,11 +176,7 @@ fn display(line: &mut Line, machine: &Machine) {
         };
         line.add("-device", adapter);
         line.add("-device", "virtio-keyboard-pci");
-        let pointer = if display.starts_with("vnc") {
-            "virtio-tablet-pci"
-        } else {
-            "virtio-mouse-pci"
-        };
+        let pointer = if display.starts_with("vnc") { "virtio-tablet-pci" } else { "virtio-mouse-pci" };
         line.add("-device", pointer);
     }
     line.add("-parallel", "none");
@@ -210,19 +193,12 @@ fn consoles(line: &mut Line, machine: &Machine) {
     line.add("-chardev", chardev("char-serial-virtio", &files.serial_virtio));
     // One port, or the guest may see the console twice; s390x keeps port 0 for its own console.
     let ports = if machine.arch == Arch::S390x { 2 } else { 1 };
-    line.add(
-        "-device",
-        format!("virtio-serial-pci,id=virtio-serial0,max_ports={ports}"),
-    );
+    line.add("-device", format!("virtio-serial-pci,id=virtio-serial0,max_ports={ports}"));
     line.add("-device", "virtconsole,chardev=char-serial-virtio,id=console0");
 }
 
 fn chardev(id: &str, console: &Console) -> OsString {
-    let mut text = joined(
-        &["socket,id=", id, ",path="],
-        &console.socket,
-        &[",server=on,wait=off,logfile="],
-    );
+    let mut text = joined(&["socket,id=", id, ",path="], &console.socket, &[",server=on,wait=off,logfile="]);
     text.push(escaped(console.log.as_os_str()));
     text
 }
@@ -256,13 +232,7 @@ struct Line {
 impl Line {
     fn starting_with(first_args: &[String]) -> Line {
         let args: Vec<OsString> = first_args.iter().map(OsString::from).collect();
-        Line {
-            given: args.len(),
-            argv: Argv {
-                args,
-                dropped: Vec::new(),
-            },
-        }
+        Line { given: args.len(), argv: Argv { args, dropped: Vec::new() } }
     }
 
     fn add(&mut self, option: &str, value: impl AsRef<OsStr>) {
@@ -277,9 +247,7 @@ impl Line {
         let Some(position) = given.iter().position(|arg| arg == option) else {
             return self.add(option, value);
         };
-        let theirs = given
-            .get(position + 1)
-            .map(|arg| arg.to_string_lossy().into_owned());
+        let theirs = given.get(position + 1).map(|arg| arg.to_string_lossy().into_owned());
         self.argv.dropped.push(Dropped {
             option,
             ours: value.to_string_lossy().into_owned(),

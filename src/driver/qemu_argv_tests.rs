@@ -14,10 +14,7 @@ fn machine(arch: Arch) -> Machine {
         native: true,
         cpus: 2,
         memory: Bytes::gib(2),
-        boot_disk: Disk {
-            path: dir.join("disk"),
-            format: DiskFormat::Qcow2,
-        },
+        boot_disk: Disk { path: dir.join("disk"), format: DiskFormat::Qcow2 },
         extra_disks: vec![],
         iso: None,
         cidata: Some(dir.join("cidata.iso")),
@@ -43,12 +40,7 @@ fn machine(arch: Arch) -> Machine {
 }
 
 fn choice(accel: Accel, cpu: &str, firmware: Option<&str>) -> Choice {
-    Choice {
-        accel,
-        cpu: cpu.into(),
-        firmware: firmware.map(PathBuf::from),
-        first_args: vec![],
-    }
+    Choice { accel, cpu: cpu.into(), firmware: firmware.map(PathBuf::from), first_args: vec![] }
 }
 
 fn kvm() -> Choice {
@@ -57,11 +49,7 @@ fn kvm() -> Choice {
 
 /// One option and its value per line.
 fn shown(argv: &Argv) -> String {
-    let words: Vec<String> = argv
-        .args
-        .iter()
-        .map(|arg| arg.to_string_lossy().into_owned())
-        .collect();
+    let words: Vec<String> = argv.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let mut lines = String::new();
     for pair in words.chunks(2) {
         lines.push_str(&pair.join(" "));
@@ -132,11 +120,7 @@ fn software_emulation_of_x86_64() {
 
 #[test]
 fn legacy_bios_only_lacks_the_flash() {
-    let head = HEAD_KVM
-        .lines()
-        .take(4)
-        .map(|line| format!("{line}\n"))
-        .collect::<String>();
+    let head = HEAD_KVM.lines().take(4).map(|line| format!("{line}\n")).collect::<String>();
     let argv = argv(&machine(Arch::X86_64), &choice(Accel::Kvm, "host", None));
     assert_eq!(shown(&argv), [&head, DISKS, NET_TO_SERIAL, TAIL].concat());
 }
@@ -153,10 +137,7 @@ fn direct_boot_stands_behind_the_cd_with_the_command_line_verbatim() {
 -initrd /h/d/initrd
 ";
     let argv = argv(&machine, &kvm());
-    assert_eq!(
-        shown(&argv),
-        [HEAD_KVM, DISKS, kernel, NET_TO_SERIAL, TAIL].concat()
-    );
+    assert_eq!(shown(&argv), [HEAD_KVM, DISKS, kernel, NET_TO_SERIAL, TAIL].concat());
 }
 
 #[test]
@@ -217,10 +198,7 @@ fn a_raw_disk_says_so_and_an_installation_medium_comes_first() {
     let mut machine = machine(Arch::X86_64);
     machine.boot_disk.format = DiskFormat::Raw;
     machine.iso = Some("/h/d/iso".into());
-    machine.extra_disks = vec![Disk {
-        path: "/d/data".into(),
-        format: DiskFormat::Qcow2,
-    }];
+    machine.extra_disks = vec![Disk { path: "/d/data".into(), format: DiskFormat::Qcow2 }];
     let disks = "\
 -drive file=/h/d/disk,if=virtio,discard=on,format=raw
 -boot order=d,splash-time=0,menu=on
@@ -247,11 +225,7 @@ fn a_display_brings_its_devices() {
 #[test]
 fn inherited_sockets_are_numbered_from_three_by_their_place() {
     let mut machine = machine(Arch::X86_64);
-    machine.nics.push(Nic {
-        number: 2,
-        mac: "m".into(),
-        backend: NicBackend::Inherited { place: 1 },
-    });
+    machine.nics.push(Nic { number: 2, mac: "m".into(), backend: NicBackend::Inherited { place: 1 } });
     let text = shown(&argv(&machine, &kvm()));
     assert!(text.contains("-netdev socket,id=net2,fd=4\n-device virtio-net-pci,netdev=net2,mac=m\n"));
 }
@@ -259,9 +233,8 @@ fn inherited_sockets_are_numbered_from_three_by_their_place() {
 #[test]
 fn the_users_own_arguments_come_first_and_win_literally() {
     let mut choice = choice(Accel::Tcg, "max", None);
-    choice.first_args = ["-machine", "q35", "-accel", "tcg", "-M", "x", "-device", "edu"]
-        .map(String::from)
-        .to_vec();
+    choice.first_args =
+        ["-machine", "q35", "-accel", "tcg", "-M", "x", "-device", "edu"].map(String::from).to_vec();
     let argv = argv(&machine(Arch::X86_64), &choice);
     let head = "\
 -machine q35
@@ -273,11 +246,8 @@ fn the_users_own_arguments_come_first_and_win_literally() {
 -global ICH9-LPC.disable_s3=1
 ";
     assert!(shown(&argv).starts_with(head), "{}", shown(&argv));
-    let dropped = |option, ours: &str, theirs: &str| Dropped {
-        option,
-        ours: ours.into(),
-        theirs: theirs.into(),
-    };
+    let dropped =
+        |option, ours: &str, theirs: &str| Dropped { option, ours: ours.into(), theirs: theirs.into() };
     assert_eq!(
         argv.dropped,
         [

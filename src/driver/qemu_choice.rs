@@ -20,10 +20,7 @@ pub(super) fn find_program(machine: &Machine, host: &HostFacts) -> Result<Progra
     let variable = target::override_variable(machine.arch);
     let value = host.env(&variable).unwrap_or_default();
     let mut words = shlex::split(value)
-        .ok_or_else(|| DriverError::BadOverride {
-            variable: variable.clone(),
-            value: value.to_owned(),
-        })?
+        .ok_or_else(|| DriverError::BadOverride { variable: variable.clone(), value: value.to_owned() })?
         .into_iter();
     let name = words.next().unwrap_or_else(|| target::program(machine.arch));
     let first_args: Vec<String> = words.collect();
@@ -34,10 +31,7 @@ pub(super) fn find_program(machine: &Machine, host: &HostFacts) -> Result<Progra
     }
     match which::which_in(&name, host.env("PATH"), &host.cwd) {
         Ok(path) => Ok(Program { path, first_args }),
-        Err(_) => Err(DriverError::MissingProgram {
-            program: name,
-            arch: machine.arch,
-        }),
+        Err(_) => Err(DriverError::MissingProgram { program: name, arch: machine.arch }),
     }
 }
 
@@ -50,11 +44,7 @@ pub(super) async fn choose(
     let firmware = find_firmware(machine, host, &program.path)?;
     let failed = |question| {
         let program = program.path.clone();
-        move |source| DriverError::Probe {
-            program,
-            question,
-            source,
-        }
+        move |source| DriverError::Probe { program, question, source }
     };
     let (version, accelerators, accel) = tokio::join!(
         probe::version(&program.path),
@@ -63,24 +53,12 @@ pub(super) async fn choose(
     );
     check_version(version.map_err(failed("version"))?, machine, host, &program.path)?;
     let accel = accel?;
-    if !accelerators
-        .map_err(failed("accelerators"))?
-        .iter()
-        .any(|name| name == accel.name())
-    {
-        return Err(DriverError::NoAccel {
-            program: program.path.clone(),
-            accel: accel.to_string(),
-        });
+    if !accelerators.map_err(failed("accelerators"))?.iter().any(|name| name == accel.name()) {
+        return Err(DriverError::NoAccel { program: program.path.clone(), accel: accel.to_string() });
     }
     let own = machine.cpu_type.as_deref();
     let cpu = accel::cpu_model(own, machine.arch, machine.native, accel, host.os);
-    Ok(Choice {
-        accel,
-        cpu,
-        firmware,
-        first_args: program.first_args.clone(),
-    })
+    Ok(Choice { accel, cpu, firmware, first_args: program.first_args.clone() })
 }
 
 /// The accelerator: the user's word, else what the host can do, tried.
@@ -88,9 +66,7 @@ async fn choose_accel(machine: &Machine, host: &HostFacts, program: &Program) ->
     if let Some(accel) = accel::named_in(&program.first_args).or(accel::forced(host)?) {
         return Ok(accel);
     }
-    let plan = accel::plan(machine.arch, machine.native, host.os, || {
-        Hardware::of_this_host(host.os)
-    });
+    let plan = accel::plan(machine.arch, machine.native, host.os, || Hardware::of_this_host(host.os));
     let why = match plan {
         Plan::Use(accel, None) => return Ok(accel),
         Plan::Use(_, Some(why)) => why,
@@ -126,11 +102,7 @@ fn check_version(
     };
     if version < minimum {
         let (version, minimum) = (version.to_string(), minimum.to_string());
-        return Err(DriverError::TooOld {
-            program: program.to_owned(),
-            version,
-            minimum,
-        });
+        return Err(DriverError::TooOld { program: program.to_owned(), version, minimum });
     }
     if version < soft {
         tracing::warn!("QEMU {version} is too old, {soft} or later recommended");

@@ -27,20 +27,14 @@ impl World {
             native: true,
             cpus: 1,
             memory: Bytes::mib(64),
-            boot_disk: Disk {
-                path: dir.path().join("disk"),
-                format: DiskFormat::Raw,
-            },
+            boot_disk: Disk { path: dir.path().join("disk"), format: DiskFormat::Raw },
             extra_disks: vec![],
             iso: None,
             cidata: None,
             kernel: None,
             kernel_cmdline: None,
             initrd: None,
-            firmware: Firmware {
-                legacy_bios: true,
-                code: None,
-            },
+            firmware: Firmware { legacy_bios: true, code: None },
             cpu_type: None,
             minimum_version: None,
             display: "none".into(),
@@ -80,11 +74,7 @@ impl World {
             arch: Arch::X86_64,
             cpus: 1,
             memory: Bytes::gib(1),
-            user: HostUser {
-                name: "u".into(),
-                uid: 1,
-                comment: String::new(),
-            },
+            user: HostUser { name: "u".into(), uid: 1, comment: String::new() },
             home: None,
             temp_dir: dir.into(),
             cwd: dir.into(),
@@ -120,10 +110,7 @@ async fn a_qemu_that_refuses_at_once_leaves_its_last_words() {
     let world = World::with_fake("seq 1 30 >&2; echo 'qemu: -nope: invalid option' >&2; exit 1");
     let mut vm = world.start(vec![]).await.unwrap();
     let exit = vm.wait().await.unwrap();
-    assert_eq!(
-        (exit.last_words.len(), exit.last_words[0].as_str()),
-        (Exit::LINES, "12")
-    );
+    assert_eq!((exit.last_words.len(), exit.last_words[0].as_str()), (Exit::LINES, "12"));
     assert_eq!(exit.known_cause(), Some(KnownCause::Refused));
     // Whoever asks again gets the same answer, and stopping what has ended is no error.
     assert_eq!(vm.wait().await.unwrap(), exit);
@@ -156,11 +143,9 @@ async fn a_qemu_that_listens_to_nothing_is_killed_and_its_files_are_removed() {
 #[tokio::test]
 async fn logs_and_sockets_of_an_earlier_start_are_gone_before_qemu_looks() {
     let world = World::with_fake("ls \"${0%/*}\" >&2; exit 1");
-    for path in [
-        &world.machine.files.serial.log,
-        &world.machine.files.qmp_socket,
-        &world.machine.files.pid_file,
-    ] {
+    for path in
+        [&world.machine.files.serial.log, &world.machine.files.qmp_socket, &world.machine.files.pid_file]
+    {
         fs::write(path, b"old").unwrap();
     }
     let exit = world.start(vec![]).await.unwrap().wait().await.unwrap();
@@ -171,59 +156,35 @@ async fn logs_and_sockets_of_an_earlier_start_are_gone_before_qemu_looks() {
 async fn what_is_missing_or_wrong_is_named_before_anything_starts() {
     let mut world = World::with_fake("exit 1");
     world.machine.minimum_version = Some("8.0.0".into());
-    assert!(
-        world
-            .refusal()
-            .await
-            .to_string()
-            .ends_with("is version 7.2.22, at least 8.0.0 is needed")
-    );
+    assert!(world.refusal().await.to_string().ends_with("is version 7.2.22, at least 8.0.0 is needed"));
     world.machine.minimum_version = None;
     world.machine.firmware.legacy_bios = false;
     world.machine.arch = Arch::Riscv64;
     let program = world.dir.path().join("fake-qemu");
     world.set("QEMU_SYSTEM_RISCV64", program.to_str().unwrap());
     if !Path::new("/usr/share/qemu-efi-riscv64/RISCV_VIRT_CODE.fd").exists() {
-        assert_eq!(
-            world.refusal().await.to_string(),
-            "could not find UEFI firmware for `riscv64`"
-        );
+        assert_eq!(world.refusal().await.to_string(), "could not find UEFI firmware for `riscv64`");
     }
     world.machine.arch = Arch::X86_64;
     world.machine.firmware.legacy_bios = true;
     world.set("LIMA_QEMU_ACCEL", "kvm");
-    assert!(
-        world
-            .refusal()
-            .await
-            .to_string()
-            .starts_with("accelerator `kvm` is not supported by")
-    );
+    assert!(world.refusal().await.to_string().starts_with("accelerator `kvm` is not supported by"));
     world.set("LIMA_QEMU_ACCEL", "fast");
     assert!(world.refusal().await.to_string().ends_with("got `fast`"));
     world.set("QEMU_SYSTEM_X86_64", "qemu 'x");
     let error = world.refusal().await.to_string();
-    assert_eq!(
-        error,
-        "environment variable `QEMU_SYSTEM_X86_64` has an unclosed quote: `qemu 'x`"
-    );
+    assert_eq!(error, "environment variable `QEMU_SYSTEM_X86_64` has an unclosed quote: `qemu 'x`");
     world.set("QEMU_SYSTEM_X86_64", " ");
     world.set("PATH", "/nonexistent");
     let error = world.refusal().await.to_string();
-    assert_eq!(
-        error,
-        "exec: \"qemu-system-x86_64\": executable file not found in $PATH"
-    );
+    assert_eq!(error, "exec: \"qemu-system-x86_64\": executable file not found in $PATH");
 }
 
 #[tokio::test]
 async fn words_of_the_override_come_first() {
     let mut world = World::with_fake("printf '%s ' \"$@\" >&2; exit 1");
     let program = world.dir.path().join("fake-qemu");
-    world.set(
-        "QEMU_SYSTEM_X86_64",
-        &format!("{} -cpu 'EPYC, v1' -accel tcg", program.display()),
-    );
+    world.set("QEMU_SYSTEM_X86_64", &format!("{} -cpu 'EPYC, v1' -accel tcg", program.display()));
     let exit = world.start(vec![]).await.unwrap().wait().await.unwrap();
     assert!(
         exit.last_words[0].starts_with("-cpu EPYC, v1 -accel tcg -m 64 -machine q35,vmport=off -global ")
@@ -267,21 +228,12 @@ async fn the_real_qemu_takes_our_arguments_talks_and_ends() {
     let world = real_world();
     let mut vm = world.start(vec![]).await.unwrap();
     assert_eq!(status_when_it_listens(&vm).await, RunState::Prelaunch);
-    assert_eq!(
-        fs::read_to_string(&world.machine.files.pid_file).unwrap().trim(),
-        vm.pid().to_string()
-    );
+    assert_eq!(fs::read_to_string(&world.machine.files.pid_file).unwrap().trim(), vm.pid().to_string());
     // A button pressed in a VM that stands still sets it going first; its empty disk never hears it.
     vm.monitor().press_power_button().await.unwrap();
     assert_eq!(vm.monitor().status().await.unwrap(), RunState::Running);
     assert!(vm.monitor().human("info version").await.unwrap().contains('.'));
-    let exit = vm
-        .stop(Budget {
-            quit: Duration::from_secs(60),
-            ..SOON
-        })
-        .await
-        .unwrap();
+    let exit = vm.stop(Budget { quit: Duration::from_secs(60), ..SOON }).await.unwrap();
     assert!(exit.is_clean(), "{exit}");
     assert!(world.machine.files.leftovers().iter().all(|path| !path.exists()));
 }
@@ -294,10 +246,8 @@ async fn the_real_qemus_complaint_about_a_taken_port_is_understood() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut world = real_world();
-    let host_forwards = vec![HostForward {
-        host: SocketAddrV4::new(Ipv4Addr::LOCALHOST, port),
-        guest_port: 22,
-    }];
+    let host_forwards =
+        vec![HostForward { host: SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), guest_port: 22 }];
     world.machine.nics.push(Nic {
         number: 0,
         mac: "52:55:55:00:00:01".into(),
@@ -305,11 +255,7 @@ async fn the_real_qemus_complaint_about_a_taken_port_is_understood() {
     });
     let exit = world.start(vec![]).await.unwrap().wait().await.unwrap();
     let address = format!("127.0.0.1:{port}");
-    assert_eq!(
-        exit.known_cause(),
-        Some(KnownCause::PortTaken { address }),
-        "{exit}"
-    );
+    assert_eq!(exit.known_cause(), Some(KnownCause::PortTaken { address }), "{exit}");
 }
 
 #[tokio::test]
@@ -324,10 +270,6 @@ async fn the_real_qemus_complaint_about_a_locked_disk_is_understood() {
     other.machine.boot_disk = world.machine.boot_disk.clone();
     let exit = other.start(vec![]).await.unwrap().wait().await.unwrap();
     let path = world.machine.boot_disk.path.display().to_string();
-    assert_eq!(
-        exit.known_cause(),
-        Some(KnownCause::DiskLocked { path }),
-        "{exit}"
-    );
+    assert_eq!(exit.known_cause(), Some(KnownCause::DiskLocked { path }), "{exit}");
     first.kill().await.unwrap();
 }

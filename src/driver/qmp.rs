@@ -38,11 +38,7 @@ pub enum QmpError {
     Wire(#[source] WireError),
     /// QEMU understood and said no.
     #[error("QMP command `{command}` failed: {description} ({class})")]
-    Refused {
-        command: String,
-        class: String,
-        description: String,
-    },
+    Refused { command: String, class: String, description: String },
 }
 
 /// What a VM is doing (`query-status`).
@@ -83,10 +79,7 @@ pub struct Monitor {
 impl Monitor {
     /// `limit` is for a whole operation, connecting included.
     pub fn new(socket: &Path, limit: Duration) -> Monitor {
-        Monitor {
-            socket: socket.to_owned(),
-            limit,
-        }
+        Monitor { socket: socket.to_owned(), limit }
     }
 
     /// The same monitor with another limit.
@@ -133,9 +126,7 @@ impl Monitor {
 
     /// A command of the human monitor; errors come back in the text.
     pub async fn human(&self, command_line: &str) -> Result<String, QmpError> {
-        let reply = self
-            .execute("human-monitor-command", json!({ "command-line": command_line }))
-            .await?;
+        let reply = self.execute("human-monitor-command", json!({ "command-line": command_line })).await?;
         Ok(reply.as_str().unwrap_or_default().to_owned())
     }
 
@@ -143,13 +134,8 @@ impl Monitor {
         let deadline = Instant::now() + self.limit;
         let connected = timeout_at(deadline, UnixStream::connect(&self.socket)).await;
         let stream = connected
-            .map_err(|_| QmpError::Timeout {
-                awaited: "the connection".to_owned(),
-            })?
-            .map_err(|source| QmpError::Connect {
-                socket: self.socket.clone(),
-                source,
-            })?;
+            .map_err(|_| QmpError::Timeout { awaited: "the connection".to_owned() })?
+            .map_err(|source| QmpError::Connect { socket: self.socket.clone(), source })?;
         Session::open(stream, deadline).await
     }
 }
@@ -165,12 +151,7 @@ pub(super) struct Session<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Waits for the greeting and leaves negotiation mode. Everything on this session must be over by `deadline`.
     pub(super) async fn open(stream: S, deadline: Instant) -> Result<Session<S>, QmpError> {
-        let mut session = Session {
-            stream,
-            lines: Lines::default(),
-            deadline,
-            last_id: 0,
-        };
+        let mut session = Session { stream, lines: Lines::default(), deadline, last_id: 0 };
         while session.receive("the greeting").await? != Message::Greeting {}
         session.execute("qmp_capabilities", Value::Null).await?;
         Ok(session)
@@ -188,16 +169,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         loop {
             match self.receive(&awaited).await? {
                 Message::Return { id, value } if self.is_ours(id) => return Ok(value),
-                Message::Error {
-                    id,
-                    class,
-                    description,
-                } if self.is_ours(id) => {
-                    return Err(QmpError::Refused {
-                        command: command.to_owned(),
-                        class,
-                        description,
-                    });
+                Message::Error { id, class, description } if self.is_ours(id) => {
+                    return Err(QmpError::Refused { command: command.to_owned(), class, description });
                 }
                 _ => {}
             }
@@ -222,15 +195,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             match timeout_at(self.deadline, self.stream.read(&mut chunk)).await {
                 Err(_) => {
-                    return Err(QmpError::Timeout {
-                        awaited: awaited.to_owned(),
-                    });
+                    return Err(QmpError::Timeout { awaited: awaited.to_owned() });
                 }
                 Ok(Err(error)) => return Err(broken(error, awaited)),
                 Ok(Ok(0)) => {
-                    return Err(QmpError::Closed {
-                        awaited: awaited.to_owned(),
-                    });
+                    return Err(QmpError::Closed { awaited: awaited.to_owned() });
                 }
                 Ok(Ok(count)) => self.lines.push(&chunk[..count]),
             }

@@ -36,11 +36,7 @@ fn fake(limit: Duration) -> Fake {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("qmp.sock");
     let listener = UnixListener::bind(&socket).unwrap();
-    Fake {
-        _dir: dir,
-        monitor: Monitor::new(&socket, limit),
-        listener,
-    }
+    Fake { _dir: dir, monitor: Monitor::new(&socket, limit), listener }
 }
 
 const LONG: Duration = Duration::from_secs(20);
@@ -60,34 +56,19 @@ async fn events_and_strange_replies_are_skipped() {
 #[tokio::test]
 async fn a_vm_that_stands_still_is_resumed_before_the_button() {
     let fake = fake(LONG);
-    let answers = [
-        DONE,
-        "{\"return\": {\"status\": \"io-error\"}, \"id\": ID}\n",
-        DONE,
-        DONE,
-    ];
-    let (state, executed) = tokio::join!(
-        fake.monitor.press_power_button(),
-        serve(fake.listener, GREETING, &answers)
-    );
+    let answers = [DONE, "{\"return\": {\"status\": \"io-error\"}, \"id\": ID}\n", DONE, DONE];
+    let (state, executed) =
+        tokio::join!(fake.monitor.press_power_button(), serve(fake.listener, GREETING, &answers));
     assert_eq!(state.unwrap(), RunState::IoError);
-    assert_eq!(
-        executed,
-        ["qmp_capabilities", "query-status", "cont", "system_powerdown"]
-    );
+    assert_eq!(executed, ["qmp_capabilities", "query-status", "cont", "system_powerdown"]);
 }
 
 #[tokio::test]
 async fn a_dead_vm_is_not_pressed() {
     let fake = fake(LONG);
-    let answers = [
-        DONE,
-        "{\"return\": {\"status\": \"internal-error\"}, \"id\": ID}\n",
-    ];
-    let (state, executed) = tokio::join!(
-        fake.monitor.press_power_button(),
-        serve(fake.listener, GREETING, &answers)
-    );
+    let answers = [DONE, "{\"return\": {\"status\": \"internal-error\"}, \"id\": ID}\n"];
+    let (state, executed) =
+        tokio::join!(fake.monitor.press_power_button(), serve(fake.listener, GREETING, &answers));
     assert_eq!(state.unwrap(), RunState::Dead("internal-error".into()));
     assert_eq!(executed.len(), 2);
 }
@@ -95,15 +76,9 @@ async fn a_dead_vm_is_not_pressed() {
 #[tokio::test]
 async fn a_refusal_carries_qemus_words() {
     let fake = fake(LONG);
-    let answers = [
-        DONE,
-        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"not now\"}, \"id\": ID}\n",
-    ];
+    let answers = [DONE, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"not now\"}, \"id\": ID}\n"];
     let (reply, _) = tokio::join!(fake.monitor.resume(), serve(fake.listener, GREETING, &answers));
-    assert_eq!(
-        reply.unwrap_err().to_string(),
-        "QMP command `cont` failed: not now (GenericError)"
-    );
+    assert_eq!(reply.unwrap_err().to_string(), "QMP command `cont` failed: not now (GenericError)");
 }
 
 #[tokio::test]
@@ -111,10 +86,7 @@ async fn a_server_that_says_nothing_costs_no_more_than_the_limit() {
     // Bound and never accepted: what a second client of QEMU sees.
     let fake = fake(SHORT);
     let error = fake.monitor.status().await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "QEMU did not answer in time while waiting for the greeting"
-    );
+    assert_eq!(error.to_string(), "QEMU did not answer in time while waiting for the greeting");
 }
 
 #[tokio::test]
@@ -137,12 +109,6 @@ async fn another_protocol_is_named() {
 
 #[tokio::test]
 async fn no_socket_is_an_error_with_its_path() {
-    let error = Monitor::new(Path::new("/nonexistent/qmp.sock"), LONG)
-        .status()
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "cannot connect to QMP socket `/nonexistent/qmp.sock`"
-    );
+    let error = Monitor::new(Path::new("/nonexistent/qmp.sock"), LONG).status().await.unwrap_err();
+    assert_eq!(error.to_string(), "cannot connect to QMP socket `/nonexistent/qmp.sock`");
 }

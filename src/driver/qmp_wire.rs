@@ -44,9 +44,8 @@ pub enum WireError {
 
 /// Reads one line, without its end.
 pub fn parse(line: &[u8]) -> Result<Message, WireError> {
-    let not_a_message = || WireError::NotAMessage {
-        start: String::from_utf8_lossy(line).chars().take(80).collect(),
-    };
+    let not_a_message =
+        || WireError::NotAMessage { start: String::from_utf8_lossy(line).chars().take(80).collect() };
     let Ok(Value::Object(mut object)) = serde_json::from_slice(line) else {
         return Err(not_a_message());
     };
@@ -59,27 +58,16 @@ pub fn parse(line: &[u8]) -> Result<Message, WireError> {
     }
     if let Some(error) = object.get("error") {
         let (class, description) = (text(error, "class"), text(error, "desc"));
-        return Ok(Message::Error {
-            id,
-            class,
-            description,
-        });
+        return Ok(Message::Error { id, class, description });
     }
     match object.get("event").and_then(Value::as_str).map(str::to_owned) {
-        Some(name) => Ok(Message::Event {
-            name,
-            data: object.remove("data").unwrap_or_default(),
-        }),
+        Some(name) => Ok(Message::Event { name, data: object.remove("data").unwrap_or_default() }),
         None => Err(not_a_message()),
     }
 }
 
 fn text(value: &Value, key: &str) -> String {
-    value
-        .get(key)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// The line, with its end, that runs `name`. `arguments` is an object, or null for none.
@@ -130,31 +118,18 @@ mod tests {
     #[test]
     fn every_kind_of_message_is_told_apart() {
         let of = |line: &str| parse(line.as_bytes()).unwrap();
-        assert_eq!(
-            of(r#"{"QMP": {"version": {}, "capabilities": ["oob"]}}"#),
-            Message::Greeting
-        );
+        assert_eq!(of(r#"{"QMP": {"version": {}, "capabilities": ["oob"]}}"#), Message::Greeting);
         assert_eq!(
             of(r#"{"return": {"status": "running"}, "id": 7}"#),
-            Message::Return {
-                id: Some(7),
-                value: json!({"status": "running"})
-            }
+            Message::Return { id: Some(7), value: json!({"status": "running"}) }
         );
         assert_eq!(
             of(r#"{"error": {"class": "CommandNotFound", "desc": "no"}}"#),
-            Message::Error {
-                id: None,
-                class: "CommandNotFound".into(),
-                description: "no".into()
-            }
+            Message::Error { id: None, class: "CommandNotFound".into(), description: "no".into() }
         );
         assert_eq!(
             of(r#"{"timestamp": {"seconds": 1}, "event": "SHUTDOWN", "data": {"guest": true}}"#),
-            Message::Event {
-                name: "SHUTDOWN".into(),
-                data: json!({"guest": true})
-            }
+            Message::Event { name: "SHUTDOWN".into(), data: json!({"guest": true}) }
         );
         for line in ["", "[]", "{}", "HTTP/1.1 400", r#"{"event": 3}"#] {
             assert!(parse(line.as_bytes()).is_err(), "{line}");
@@ -166,10 +141,7 @@ mod tests {
         let line = command(3, "quit", &Value::Null);
         assert_eq!(line, b"{\"execute\":\"quit\",\"id\":3}\n");
         let line = command(4, "x", &json!({"a": "b\nc"}));
-        assert_eq!(
-            line,
-            b"{\"execute\":\"x\",\"arguments\":{\"a\":\"b\\nc\"},\"id\":4}\n"
-        );
+        assert_eq!(line, b"{\"execute\":\"x\",\"arguments\":{\"a\":\"b\\nc\"},\"id\":4}\n");
     }
 
     #[test]

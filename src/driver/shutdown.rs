@@ -98,10 +98,7 @@ impl Shutdown {
         Shutdown {
             budget,
             power_until: now + budget.power,
-            phase: Phase::Pressing {
-                next_press: now,
-                failed: 0,
-            },
+            phase: Phase::Pressing { next_press: now, failed: 0 },
         }
     }
 
@@ -131,10 +128,7 @@ impl Shutdown {
             return self.quit(now);
         }
         if now >= next_press {
-            self.phase = Phase::Pressing {
-                next_press: now + self.budget.resend,
-                failed,
-            };
+            self.phase = Phase::Pressing { next_press: now + self.budget.resend, failed };
             return Action::Press;
         }
         self.phase = Phase::Pressing { next_press, failed };
@@ -142,16 +136,12 @@ impl Shutdown {
     }
 
     fn quit(&mut self, now: Duration) -> Action {
-        self.phase = Phase::Quitting {
-            until: now + self.budget.quit,
-        };
+        self.phase = Phase::Quitting { until: now + self.budget.quit };
         Action::Quit
     }
 
     fn kill(&mut self, now: Duration) -> Action {
-        self.phase = Phase::Killing {
-            until: now + self.budget.kill,
-        };
+        self.phase = Phase::Killing { until: now + self.budget.kill };
         Action::Kill
     }
 }
@@ -194,10 +184,7 @@ mod tests {
             other => taken(other),
         });
         let press = Action::Press;
-        assert_eq!(
-            seen,
-            [(0, press), (3000, press), (6000, press), (9000, Action::Done)]
-        );
+        assert_eq!(seen, [(0, press), (3000, press), (6000, press), (9000, Action::Done)]);
     }
 
     #[test]

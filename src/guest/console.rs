@@ -127,10 +127,7 @@ impl Console {
         if let Some(stage) = stage_in(line) {
             // A kernel or a firmware that starts anew is a reboot: what was before does not count.
             if stage < self.stage && stage <= Stage::Kernel {
-                *self = Console {
-                    line: std::mem::take(&mut self.line),
-                    ..Console::default()
-                };
+                *self = Console { line: std::mem::take(&mut self.line), ..Console::default() };
             }
             self.stage = self.stage.max(stage);
         }
@@ -175,10 +172,7 @@ fn stage_in(line: &str) -> Option<Stage> {
         ("INIT: version ", Stage::Services),
         ("Cloud-init v. ", Stage::CloudInit),
     ];
-    SIGNS
-        .iter()
-        .find(|(sign, _)| line.contains(sign))
-        .map(|(_, stage)| *stage)
+    SIGNS.iter().find(|(sign, _)| line.contains(sign)).map(|(_, stage)| *stage)
 }
 
 fn trouble_in(line: &str) -> Option<Trouble> {
@@ -186,22 +180,13 @@ fn trouble_in(line: &str) -> Option<Trouble> {
         ("No bootable device", Trouble::NothingToBoot),
         ("BdsDxe: No bootable option", Trouble::NothingToBoot),
         ("UEFI Interactive Shell", Trouble::NothingToBoot),
-        (
-            "Kernel panic - not syncing: VFS: Unable to mount root",
-            Trouble::NoRoot,
-        ),
+        ("Kernel panic - not syncing: VFS: Unable to mount root", Trouble::NoRoot),
         ("Kernel panic - not syncing", Trouble::KernelPanic),
         ("Gave up waiting for root", Trouble::NoRoot),
         ("You are in emergency mode", Trouble::EmergencyMode),
-        (
-            "Cannot open access to console, the root account is locked",
-            Trouble::EmergencyMode,
-        ),
+        ("Cannot open access to console, the root account is locked", Trouble::EmergencyMode),
     ];
-    SIGNS
-        .iter()
-        .find(|(sign, _)| line.contains(sign))
-        .map(|(_, trouble)| *trouble)
+    SIGNS.iter().find(|(sign, _)| line.contains(sign)).map(|(_, trouble)| *trouble)
 }
 
 /// cloud-init prints a table of interfaces: `| eth0 | True | 192.168.5.15 | 255.255.255.0 | global | 52:… |`.
@@ -247,18 +232,7 @@ mod tests {
             stages.push(console.stage());
         }
         use Stage::*;
-        assert_eq!(
-            stages,
-            [
-                Firmware,
-                BootLoader,
-                Kernel,
-                Services,
-                CloudInit,
-                BootScripts,
-                Done
-            ]
-        );
+        assert_eq!(stages, [Firmware, BootLoader, Kernel, Services, CloudInit, BootScripts, Done]);
     }
 
     #[test]
@@ -271,18 +245,9 @@ mod tests {
     fn troubles_are_recognised() {
         for (text, trouble) in [
             ("No bootable device.\n", Trouble::NothingToBoot),
-            (
-                "[1.0] Kernel panic - not syncing: VFS: Unable to mount root fs on x\n",
-                Trouble::NoRoot,
-            ),
-            (
-                "[1.0] Kernel panic - not syncing: Attempted to kill init!\n",
-                Trouble::KernelPanic,
-            ),
-            (
-                "You are in emergency mode. After logging in\n",
-                Trouble::EmergencyMode,
-            ),
+            ("[1.0] Kernel panic - not syncing: VFS: Unable to mount root fs on x\n", Trouble::NoRoot),
+            ("[1.0] Kernel panic - not syncing: Attempted to kill init!\n", Trouble::KernelPanic),
+            ("You are in emergency mode. After logging in\n", Trouble::EmergencyMode),
         ] {
             assert_eq!(after(text).trouble(), Some(trouble));
         }
@@ -300,11 +265,13 @@ mod tests {
 
     #[test]
     fn a_network_that_does_not_come_up_is_told_from_one_that_has_not_come_up_yet() {
-        const WAITS: &str = "[  *** ] A start job is running for Wait for Network to be Configured (9s / 2min)\n";
+        const WAITS: &str =
+            "[  *** ] A start job is running for Wait for Network to be Configured (9s / 2min)\n";
         assert!(!after("[4.0] systemd[1]: Hello.\n").lacks_address());
         assert!(after(WAITS).lacks_address());
         assert!(after("ci-info: |  eth0  | False |    .    |     .     |   .  | 52: |\n").lacks_address());
-        let later = format!("{WAITS}ci-info: |  eth0  | True | 192.168.5.15 | 255.255.255.0 | global | 52: |\n");
+        let later =
+            format!("{WAITS}ci-info: |  eth0  | True | 192.168.5.15 | 255.255.255.0 | global | 52: |\n");
         assert!(!after(&later).lacks_address());
     }
 

@@ -49,10 +49,7 @@ pub fn probe(script: &str, params: &BTreeMap<String, String>) -> Option<String> 
         text.push_str(&format!("export PARAM_{name}={}\n", quote(value)));
     }
     let end = unused_line(script);
-    text.push_str(&format!(
-        "exec {interpreter} <<'{end}'\n{}\n{end}\n",
-        script.trim_end_matches('\n')
-    ));
+    text.push_str(&format!("exec {interpreter} <<'{end}'\n{}\n{end}\n", script.trim_end_matches('\n')));
     Some(text)
 }
 
@@ -82,11 +79,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     fn sh(script: &str) -> String {
-        let mut child = Command::new("sh")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = Command::new("sh").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
         String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
     }
@@ -104,10 +97,7 @@ mod tests {
     fn a_probe_runs_under_its_interpreter_with_the_parameters() {
         let params = BTreeMap::from([("k".to_owned(), "it's $HOME".to_owned())]);
         let script = "#!/bin/sh\necho \"$PARAM_k\"\necho LIMA_PROBE\ncat <<X\nLIMA_PROBE\nX\n";
-        assert_eq!(
-            sh(&probe(script, &params).unwrap()),
-            "it's $HOME\nLIMA_PROBE\nLIMA_PROBE\n"
-        );
+        assert_eq!(sh(&probe(script, &params).unwrap()), "it's $HOME\nLIMA_PROBE\nLIMA_PROBE\n");
         assert_eq!(probe("echo no interpreter", &params), None);
     }
 }

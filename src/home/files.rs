@@ -9,20 +9,11 @@ use super::Error;
 
 /// Replaces `path` by `content` with permission bits `mode`: readers see the old file or the new one, never a part, also after a crash.
 pub fn write_atomic(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
-    let failed = |source| Error::Write {
-        path: path.to_path_buf(),
-        source,
-    };
+    let failed = |source| Error::Write { path: path.to_path_buf(), source };
     let parent = path.parent().unwrap_or(Path::new("/"));
-    let mut temporary = tempfile::Builder::new()
-        .suffix(".tmp")
-        .tempfile_in(parent)
-        .map_err(failed)?;
+    let mut temporary = tempfile::Builder::new().suffix(".tmp").tempfile_in(parent).map_err(failed)?;
     temporary.write_all(content).map_err(failed)?;
-    temporary
-        .as_file()
-        .set_permissions(fs::Permissions::from_mode(mode))
-        .map_err(failed)?;
+    temporary.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
     temporary.as_file().sync_data().map_err(failed)?;
     temporary.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
@@ -30,10 +21,7 @@ pub fn write_atomic(path: &Path, content: &[u8], mode: u32) -> Result<(), Error>
 
 /// The text of a file.
 pub fn read_text(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|source| Error::Read {
-        path: path.to_path_buf(),
-        source,
-    })
+    fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })
 }
 
 /// The bytes of a file.
@@ -55,20 +43,14 @@ pub fn remove_if_present(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(Error::Remove {
-            path: path.to_path_buf(),
-            source,
-        }),
+        Err(source) => Err(Error::Remove { path: path.to_path_buf(), source }),
     }
 }
 
 /// Makes a directory and its missing parents, accessible to the user alone; existing ones keep their mode.
 pub(super) fn make_private_dir(path: &Path) -> Result<(), Error> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| Error::Write {
-        path: path.to_path_buf(),
-        source,
-    })
+    made.map_err(|source| Error::Write { path: path.to_path_buf(), source })
 }
 
 /// Opens a file for locking, making it if it is absent. The content stays as it is.
@@ -76,14 +58,6 @@ pub(super) fn open_for_lock(path: &Path) -> Result<File, Error> {
     if let Some(parent) = path.parent() {
         make_private_dir(parent)?;
     }
-    let opened = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path);
-    opened.map_err(|source| Error::Lock {
-        path: path.to_path_buf(),
-        source,
-    })
+    let opened = File::options().read(true).write(true).create(true).truncate(false).open(path);
+    opened.map_err(|source| Error::Lock { path: path.to_path_buf(), source })
 }

@@ -136,9 +136,7 @@ impl InstanceDir {
 
     /// Whether the instance has been prepared or started before; `lima.yaml` alone does not count.
     pub fn is_existing(&self) -> bool {
-        TRACES_OF_EXISTENCE
-            .iter()
-            .any(|name| self.file(name).symlink_metadata().is_ok())
+        TRACES_OF_EXISTENCE.iter().any(|name| self.file(name).symlink_metadata().is_ok())
     }
 
     /// The path of the longest unix socket that is made here, if it does not fit into a socket address of that system.
@@ -173,19 +171,13 @@ impl InstanceDir {
 
     /// The number in a pid file: a hint for people and other tools, never a proof. `None` if there is none or it is not a number.
     pub fn read_pid(path: &Path) -> Option<i32> {
-        std::fs::read_to_string(path)
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
-            .filter(|pid| *pid > 0)
+        std::fs::read_to_string(path).ok()?.trim().parse().ok().filter(|pid| *pid > 0)
     }
 
     /// The port of the last start, from `ssh.config`; `None` before the first.
     pub fn last_ssh_port(&self) -> Option<u16> {
         let text = std::fs::read_to_string(self.ssh_config()).ok()?;
-        text.lines()
-            .find_map(|line| line.trim_start().strip_prefix("Port ")?.trim().parse().ok())
+        text.lines().find_map(|line| line.trim_start().strip_prefix("Port ")?.trim().parse().ok())
     }
 }
 
@@ -210,10 +202,7 @@ mod tests {
         for name in ["ha.pid", "ssh.sock", "x.tmp", "disk", "ha.lock", "lima.yaml"] {
             std::fs::write(dir.file(name), "").unwrap();
         }
-        assert_eq!(
-            dir.temporary_files(),
-            ["ha.pid", "ssh.sock", "x.tmp"].map(|name| dir.file(name))
-        );
+        assert_eq!(dir.temporary_files(), ["ha.pid", "ssh.sock", "x.tmp"].map(|name| dir.file(name)));
     }
 
     #[test]
@@ -221,11 +210,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let dir = InstanceDir::new(temp.path().to_path_buf());
         assert_eq!(dir.last_ssh_port(), None);
-        std::fs::write(
-            dir.ssh_config(),
-            "Host lima-x\n  Hostname 127.0.0.1\n  Port 35205\n",
-        )
-        .unwrap();
+        std::fs::write(dir.ssh_config(), "Host lima-x\n  Hostname 127.0.0.1\n  Port 35205\n").unwrap();
         assert_eq!(dir.last_ssh_port(), Some(35205));
     }
 }

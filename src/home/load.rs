@@ -27,7 +27,13 @@ impl Home {
     }
 
     /// Loads a text that is going to be, or might be, the `lima.yaml` of a new instance at `file`.
-    pub fn load_new(&self, label: &str, text: &[u8], file: &Path, host: &HostFacts) -> Result<Loaded, LoadError> {
+    pub fn load_new(
+        &self,
+        label: &str,
+        text: &[u8],
+        file: &Path,
+        host: &HostFacts,
+    ) -> Result<Loaded, LoadError> {
         self.load_text(label, text, file, "", false, host)
     }
 
@@ -54,8 +60,12 @@ impl Home {
         let override_label = format!("override file `{}`", override_path.display());
         let request = Request {
             main: Text { label, bytes: text },
-            defaults: default_text.as_ref().map(|text| Text { label: &default_label, bytes: text.as_bytes() }),
-            overrides: override_text.as_ref().map(|text| Text { label: &override_label, bytes: text.as_bytes() }),
+            defaults: default_text
+                .as_ref()
+                .map(|text| Text { label: &default_label, bytes: text.as_bytes() }),
+            overrides: override_text
+                .as_ref()
+                .map(|text| Text { label: &override_label, bytes: text.as_bytes() }),
             file,
             lima_version,
             existing,

@@ -35,19 +35,13 @@ impl Lock {
             match file.try_lock() {
                 // Between opening and locking, a delete may have replaced the file: a lock on an orphan protects nothing.
                 Ok(()) if is_still(&file, path) => {
-                    return Ok(Some(Lock {
-                        file,
-                        path: path.to_path_buf(),
-                    }));
+                    return Ok(Some(Lock { file, path: path.to_path_buf() }));
                 }
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return Ok(None),
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
                 Err(TryLockError::Error(source)) => {
-                    return Err(Error::Lock {
-                        path: path.to_path_buf(),
-                        source,
-                    });
+                    return Err(Error::Lock { path: path.to_path_buf(), source });
                 }
             }
         }
@@ -55,10 +49,7 @@ impl Lock {
 
     /// Replaces what the lock file says about its holder.
     pub fn write_content(&mut self, content: &str) -> Result<(), Error> {
-        let failed = |source| Error::Write {
-            path: self.path.clone(),
-            source,
-        };
+        let failed = |source| Error::Write { path: self.path.clone(), source };
         self.file.set_len(0).map_err(failed)?;
         self.file.rewind().map_err(failed)?;
         self.file.write_all(content.as_bytes()).map_err(failed)
@@ -84,19 +75,13 @@ pub fn is_held(path: &Path) -> Result<bool, Error> {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(source) => {
-            return Err(Error::Lock {
-                path: path.to_path_buf(),
-                source,
-            });
+            return Err(Error::Lock { path: path.to_path_buf(), source });
         }
     };
     match file.try_lock_shared() {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(source)) => Err(Error::Lock {
-            path: path.to_path_buf(),
-            source,
-        }),
+        Err(TryLockError::Error(source)) => Err(Error::Lock { path: path.to_path_buf(), source }),
     }
 }
 
@@ -123,9 +108,7 @@ mod tests {
         let path = temp.path().join("x.lock");
         let lock = Lock::try_acquire(&path).unwrap().unwrap();
         let mut command = std::process::Command::new("sh");
-        command
-            .args(["-c", "read line"])
-            .stdin(std::process::Stdio::piped());
+        command.args(["-c", "read line"]).stdin(std::process::Stdio::piped());
         crate::sys::spawn::pass_fds(&mut command, vec![lock.into_file().into()]);
         let mut child = command.spawn().unwrap();
         drop(command);

@@ -107,10 +107,7 @@ impl Home {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => {
-                return Err(Error::Read {
-                    path: self.root.clone(),
-                    source,
-                });
+                return Err(Error::Read { path: self.root.clone(), source });
             }
         };
         let mut names: Vec<String> = entries

@@ -60,7 +60,8 @@ pub(super) async fn serve(listener: UnixListener, answers: Rc<RefCell<Answers>>)
                 let response = answer(&request, &answers.borrow());
                 async move { Ok::<_, Infallible>(response) }
             });
-            let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let connection =
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
             if let Err(error) = connection.await {
                 tracing::debug!("connection to ha.sock ended: {error}");
             }
@@ -71,7 +72,9 @@ pub(super) async fn serve(listener: UnixListener, answers: Rc<RefCell<Answers>>)
 fn answer(request: &Request<Incoming>, answers: &Answers) -> Response<Full<Bytes>> {
     let is_get = request.method() == Method::GET;
     match request.uri().path() {
-        "/v1/info" | "/v1/boot" | "/v1/screenshot" if !is_get => reply(StatusCode::METHOD_NOT_ALLOWED, None, String::new()),
+        "/v1/info" | "/v1/boot" | "/v1/screenshot" if !is_get => {
+            reply(StatusCode::METHOD_NOT_ALLOWED, None, String::new())
+        }
         "/v1/info" => json(StatusCode::OK, &answers.info),
         "/v1/boot" => json(StatusCode::OK, &(answers.explain)()),
         "/v1/screenshot" => {
@@ -103,7 +106,11 @@ fn reply(status: StatusCode, content_type: Option<&'static str>, body: String) -
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error("cannot connect to `{socket}`")]
-    Connect { socket: String, #[source] source: std::io::Error },
+    Connect {
+        socket: String,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("Get \"http://lima-hostagent{route}\": context deadline exceeded")]
     Deadline { route: String },
     #[error("the answer of `{socket}` to `{route}` is not understood")]
@@ -123,7 +130,8 @@ pub fn explanation(socket: &Path, patience: Duration) -> Result<Explanation, Cli
 fn get<T: DeserializeOwned>(socket: &Path, route: &str, patience: Duration) -> Result<T, ClientError> {
     let name = || socket.display().to_string();
     let deadline = Instant::now() + patience;
-    let mut stream = UnixStream::connect(socket).map_err(|source| ClientError::Connect { socket: name(), source })?;
+    let mut stream =
+        UnixStream::connect(socket).map_err(|source| ClientError::Connect { socket: name(), source })?;
     let late = |_| ClientError::Deadline { route: route.to_owned() };
     stream.set_write_timeout(Some(patience)).map_err(late)?;
     let request = format!("GET {route} HTTP/1.1\r\nHost: lima-hostagent\r\nConnection: close\r\n\r\n");
@@ -162,7 +170,13 @@ mod tests {
     use super::*;
 
     fn explanation_of_nothing() -> Explanation {
-        Explanation { ready: false, hopeless: false, class: "booting".into(), text: "t".into(), log: "l".into() }
+        Explanation {
+            ready: false,
+            hopeless: false,
+            class: "booting".into(),
+            text: "t".into(),
+            log: "l".into(),
+        }
     }
 
     /// Serves on a thread of its own until the test ends, and gives what `ask` makes of the socket.
@@ -184,7 +198,9 @@ mod tests {
 
     fn raw(socket: &Path, request: &str) -> String {
         let mut stream = UnixStream::connect(socket).unwrap();
-        stream.write_all(format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+        stream
+            .write_all(format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+            .unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         text

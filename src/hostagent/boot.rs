@@ -47,19 +47,26 @@ pub fn explain(console: &Console, obstacle: &Obstacle, serial_log: &str, name: &
         Obstacle::WaitingFor { requirement } => (
             "cloud-init or provisioning",
             waiting_text(console, requirement),
-            format!("/var/log/cloud-init-output.log in the guest (`limactl shell {name} sudo cat /var/log/cloud-init-output.log`)"),
+            format!(
+                "/var/log/cloud-init-output.log in the guest (`limactl shell {name} sudo cat /var/log/cloud-init-output.log`)"
+            ),
         ),
         Obstacle::KeyRefused => {
             let text = "the guest's sshd refuses the key `_config/user`: cloud-init has not made the user, or made another one";
             ("key refused", text.to_owned(), serial_log.to_owned())
         }
-        Obstacle::Failed { words } => ("ssh", format!("ssh to the guest fails: {words}"), serial_log.to_owned()),
+        Obstacle::Failed { words } => {
+            ("ssh", format!("ssh to the guest fails: {words}"), serial_log.to_owned())
+        }
         _ if console.trouble().is_some() => {
             let text = console.trouble().map(|trouble| trouble.description()).unwrap_or_default();
             ("no boot", text.to_owned(), serial_log.to_owned())
         }
         Obstacle::NoListener => {
-            let text = format!("the guest has an address, but no sshd answers on port 22 yet ({})", console.stage().description());
+            let text = format!(
+                "the guest has an address, but no sshd answers on port 22 yet ({})",
+                console.stage().description()
+            );
             ("no sshd", text, serial_log.to_owned())
         }
         Obstacle::Unknown | Obstacle::Silent => silent(console, serial_log),
@@ -76,16 +83,17 @@ fn silent(console: &Console, serial_log: &str) -> (&'static str, String, String)
         _ if console.has_address() => {
             ("no sshd", format!("the guest has an address, but its sshd does not answer ({doing})"))
         }
-        _ if console.lacks_address() => {
-            ("no DHCP", format!("the guest's network has no address ({doing})"))
-        }
+        _ if console.lacks_address() => ("no DHCP", format!("the guest's network has no address ({doing})")),
         _ => ("booting", format!("the guest is still booting: {doing}")),
     };
     (class, text, serial_log.to_owned())
 }
 
 fn waiting_text(console: &Console, requirement: &str) -> String {
-    let mut text = format!("ssh works, but the requirement `{requirement}` is not satisfied ({})", console.stage().description());
+    let mut text = format!(
+        "ssh works, but the requirement `{requirement}` is not satisfied ({})",
+        console.stage().description()
+    );
     if !console.failures().is_empty() {
         text.push_str(&format!("; failed: {}", console.failures().join(", ")));
     }
@@ -107,7 +115,8 @@ mod tests {
         const KERNEL: &str = "[0.0] Linux version 6.1\n";
         const SERVICES: &str = "[0.0] Linux version 6.1\n[4.0] systemd[1]: Hello.\n";
         const WAITS: &str = "[4.0] systemd[1]: Hello.\n[ *** ] A start job is running for Wait for Network to be Configured\n";
-        const ADDRESS: &str = "[4.0] systemd[1]: Hello.\nci-info: | eth0 | True | 192.168.5.15 | . | . | . |\n";
+        const ADDRESS: &str =
+            "[4.0] systemd[1]: Hello.\nci-info: | eth0 | True | 192.168.5.15 | . | . | . |\n";
         for (console, obstacle, expected) in [
             ("", Obstacle::Silent, "no boot"),
             ("No bootable device.\n", Obstacle::Silent, "no boot"),

@@ -14,16 +14,26 @@ pub enum Error {
     #[error("another hostagent may already be running with pid {pid} (pidfile \"{}\")", pidfile.display())]
     AlreadyRunning { pid: i32, pidfile: PathBuf },
     /// The VM of an agent that died is still there.
-    #[error("a virtual machine of this instance is still running without its host agent (run `limactl stop -f {name}`)")]
+    #[error(
+        "a virtual machine of this instance is still running without its host agent (run `limactl stop -f {name}`)"
+    )]
     OrphanedVm { name: String },
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),
     #[error("cannot listen on `{path}`")]
-    Listen { path: PathBuf, #[source] source: io::Error },
+    Listen {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot find a free port on 127.0.0.1 for ssh")]
     NoPort(#[source] io::Error),
     #[error("cannot read `{path}`")]
-    CaCertificate { path: PathBuf, #[source] source: io::Error },
+    CaCertificate {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error(transparent)]
     Home(#[from] home::Error),
     #[error(transparent)]

@@ -63,7 +63,13 @@ impl Status {
 
     /// Every requirement is satisfied, or `errors` says which is not.
     pub fn running(port: u16, errors: Vec<String>) -> Status {
-        Status { running: true, degraded: !errors.is_empty(), errors, ssh_local_port: port, ..Status::default() }
+        Status {
+            running: true,
+            degraded: !errors.is_empty(),
+            errors,
+            ssh_local_port: port,
+            ..Status::default()
+        }
     }
 
     /// The run is over; `errors` says why if nobody wanted it.

@@ -44,7 +44,10 @@ pub(super) async fn launch(
         if !(taken && prepared.any_port && attempt < PORT_ATTEMPTS) {
             return Err(Error::VmFailed { cause: cause(&exit) });
         }
-        tracing::debug!("port {} was taken by somebody else meanwhile; trying another one", prepared.ssh_port);
+        tracing::debug!(
+            "port {} was taken by somebody else meanwhile; trying another one",
+            prepared.ssh_port
+        );
         prepared.change_port(&claim.dir)?;
         attempt += 1;
     }
@@ -59,7 +62,8 @@ async fn begin(request: &Request, claim: &Claim, prepared: &Prepared) -> Result<
     // Our copy of the descriptor goes with the hand-over: from here the lock lives exactly as long as the VM's process.
     let lock = match claim.vm.borrow_mut().take() {
         Some(lock) => lock,
-        None => Lock::try_acquire(&claim.dir.vm_lock())?.ok_or_else(|| Error::OrphanedVm { name: request.name.clone() })?,
+        None => Lock::try_acquire(&claim.dir.vm_lock())?
+            .ok_or_else(|| Error::OrphanedVm { name: request.name.clone() })?,
     };
     Ok(driver.start(&machine, &request.host, vec![lock.into_file().into()]).await?)
 }

@@ -38,7 +38,10 @@ pub(super) async fn live(
         info: api::Info::default(),
         explain: explainer(&known, claim.dir.serial_log(), &request.name),
     }));
-    let _api = prepared.listener.take().map(|listener| Task(tokio::task::spawn_local(api::serve(listener, answers.clone()))));
+    let _api = prepared
+        .listener
+        .take()
+        .map(|listener| Task(tokio::task::spawn_local(api::serve(listener, answers.clone()))));
     // An end that an interrupt brought is no failure.
     let vm = match launch(&request, &claim, &mut prepared, &mut inbox).await {
         Ok(Some(vm)) => vm,
@@ -75,7 +78,6 @@ pub(super) async fn live(
     drop(prepared.dns);
     agent.failure.take().map_or(Ok(()), |cause| Err(Error::VmFailed { cause }))
 }
-
 
 /// A task that ends with its handle.
 struct Task(JoinHandle<()>);
@@ -163,9 +165,11 @@ impl Agent {
     fn start_requirements(&mut self) {
         let known = self.known.clone();
         let log = self.serial_log.clone();
-        let serial = async move { serial::follow(&log, |console| known.borrow_mut().console = console.clone()).await };
+        let serial =
+            async move { serial::follow(&log, |console| known.borrow_mut().console = console.clone()).await };
         let serial = Task(tokio::task::spawn_local(serial));
-        let (requirements, known, sender) = (self.requirements.clone(), self.known.clone(), self.sender.clone());
+        let (requirements, known, sender) =
+            (self.requirements.clone(), self.known.clone(), self.sender.clone());
         let progress = self.progress.then(|| self.emitter.clone());
         self.booting.push(Task(tokio::task::spawn_local(async move {
             let mut master = None;

@@ -23,7 +23,8 @@ pub(super) fn machine(
         image::Format::Qcow2 => DiskFormat::Qcow2,
         _ => DiskFormat::Raw,
     };
-    let forward = HostForward { host: SocketAddrV4::new(Ipv4Addr::LOCALHOST, ssh_port), guest_port: SSH_PORT };
+    let forward =
+        HostForward { host: SocketAddrV4::new(Ipv4Addr::LOCALHOST, ssh_port), guest_port: SSH_PORT };
     Machine {
         title: hostname.to_owned(),
         arch: config.arch,

@@ -74,7 +74,8 @@ pub fn run(mut request: Request) -> Result<(), Error> {
 fn run_on_runtime(request: Request, readiness: &mut Readiness) -> Result<(), Error> {
     let claim = prepare::claim(&request)?;
     raise_descriptor_limit();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let prepared = prepare::prepare(&request, &claim)?;

@@ -51,7 +51,9 @@ mod tests {
 
     #[test]
     fn cloud_init_says_when_it_has_finished() {
-        assert!(is_end("Cloud-init v. 22.4.2 finished at Wed, 25 Nov 2026 03:14:04 +0000. Datasource DataSourceNoCloud"));
+        assert!(is_end(
+            "Cloud-init v. 22.4.2 finished at Wed, 25 Nov 2026 03:14:04 +0000. Datasource DataSourceNoCloud"
+        ));
         assert!(!is_end("Cloud-init v. 22.4.2 running 'modules:final' at Wed"));
     }
 }

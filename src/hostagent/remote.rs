@@ -104,7 +104,12 @@ impl Remote {
     }
 
     /// Runs a POSIX shell script in the guest as its user. `on_line` sees each line of its standard output.
-    pub(super) async fn script(&self, sharing: Sharing, script: &str, on_line: impl FnMut(&str)) -> Result<(), RemoteError> {
+    pub(super) async fn script(
+        &self,
+        sharing: Sharing,
+        script: &str,
+        on_line: impl FnMut(&str),
+    ) -> Result<(), RemoteError> {
         let options = match sharing {
             Sharing::Alone => alone(&self.options),
             Sharing::Shared => self.options.clone(),
@@ -198,7 +203,8 @@ async fn last_words(child: &mut Child) -> String {
 
 /// The options without those of the shared connection, which a session of its own must neither use nor become.
 fn alone(options: &[String]) -> Vec<String> {
-    let mut kept: Vec<String> = options.iter().filter(|option| !option.starts_with("Control")).cloned().collect();
+    let mut kept: Vec<String> =
+        options.iter().filter(|option| !option.starts_with("Control")).cloned().collect();
     kept.extend(words(&["ControlMaster=no", "ControlPath=none", "ControlPersist=no"]));
     kept
 }
@@ -239,7 +245,10 @@ mod tests {
     #[test]
     fn a_session_of_its_own_keeps_out_of_the_shared_connection() {
         let options = words(&["User=u", "ControlMaster=auto", "ControlPath=\"/x\"", "ControlPersist=yes"]);
-        assert_eq!(alone(&options), words(&["User=u", "ControlMaster=no", "ControlPath=none", "ControlPersist=no"]));
+        assert_eq!(
+            alone(&options),
+            words(&["User=u", "ControlMaster=no", "ControlPath=none", "ControlPersist=no"])
+        );
     }
 
     #[test]

@@ -78,7 +78,11 @@ impl Step {
 
 impl Requirements {
     /// Tries everything. `tell` hears what is in the way; `opened` receives the shared connection, which lives as long as it is kept.
-    pub(super) async fn satisfy(&self, tell: &mut dyn FnMut(Obstacle), opened: &mut dyn FnMut(Child)) -> Outcome {
+    pub(super) async fn satisfy(
+        &self,
+        tell: &mut dyn FnMut(Obstacle),
+        opened: &mut dyn FnMut(Child),
+    ) -> Outcome {
         let mut errors = Vec::new();
         if let Err(error) = self.essential(tell, opened).await {
             errors.push(error);
@@ -100,7 +104,11 @@ impl Requirements {
         Outcome { errors, failed_scripts }
     }
 
-    async fn essential(&self, tell: &mut dyn FnMut(Obstacle), opened: &mut dyn FnMut(Child)) -> Result<(), String> {
+    async fn essential(
+        &self,
+        tell: &mut dyn FnMut(Obstacle),
+        opened: &mut dyn FnMut(Child),
+    ) -> Result<(), String> {
         let of = if self.plain { 2 } else { 3 };
         let ssh = Step::new("essential", 1, of, SSH);
         let session = (!self.plain).then(|| Step::new("essential", 2, of, SESSION));
@@ -118,7 +126,12 @@ impl Requirements {
 
     /// One connection serves both: the first word from the guest proves ssh, the second the session's marker. If the guest ends the
     /// connection in between, it is made again.
-    async fn enter(&self, ssh: &Step, session: Option<&Step>, tell: &mut dyn FnMut(Obstacle)) -> Result<(), String> {
+    async fn enter(
+        &self,
+        ssh: &Step,
+        session: Option<&Step>,
+        tell: &mut dyn FnMut(Obstacle),
+    ) -> Result<(), String> {
         let text = match session {
             Some(_) => script::wait_for_marker("/run/lima-ssh-ready", &self.instance_id),
             None => format!("echo {}\necho {}\n", script::ENTERED, script::SATISFIED),
@@ -168,7 +181,12 @@ impl Requirements {
         Err(step.failed(hint, &format!("not satisfied within {} s", BUDGET.as_secs())))
     }
 
-    async fn user_probe(&self, step: &Step, probe: &Probe, tell: &mut dyn FnMut(Obstacle)) -> Result<(), String> {
+    async fn user_probe(
+        &self,
+        step: &Step,
+        probe: &Probe,
+        tell: &mut dyn FnMut(Obstacle),
+    ) -> Result<(), String> {
         step.announce();
         tell(Obstacle::WaitingFor { requirement: step.description.clone() });
         let Some(text) = script::probe(&probe.script, &self.params) else {

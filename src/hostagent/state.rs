@@ -33,9 +33,13 @@ pub enum State {
 pub enum Event {
     VmStarted,
     /// All requirements were tried; `errors` names those that are not satisfied.
-    RequirementsTried { errors: Vec<String> },
+    RequirementsTried {
+        errors: Vec<String>,
+    },
     /// The VM's process is gone. `failure` holds the cause where the end was not a guest's power-off.
-    VmExited { failure: Option<String> },
+    VmExited {
+        failure: Option<String>,
+    },
     /// SIGINT or SIGTERM.
     Interrupted,
 }
@@ -44,13 +48,19 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     EmitBooting,
-    EmitRunning { errors: Vec<String> },
+    EmitRunning {
+        errors: Vec<String>,
+    },
     /// `failure` is the cause that the user must read; `None` for an end that somebody wanted.
-    EmitExiting { failure: Option<String> },
+    EmitExiting {
+        failure: Option<String>,
+    },
     StartRequirements,
     StopRequirements,
     /// Ask the guest to power down, again and again, then harder. `booted`: it can be expected to listen.
-    StopVm { booted: bool },
+    StopVm {
+        booted: bool,
+    },
     KillVm,
     /// Leave the loop.
     Leave,
@@ -61,7 +71,9 @@ pub fn step(state: State, event: Event) -> (State, Vec<Action>) {
     use Action::*;
     match (state, event) {
         (State::Starting, Event::VmStarted) => (State::Booting, vec![EmitBooting, StartRequirements]),
-        (State::Booting, Event::RequirementsTried { errors }) => (State::Running, vec![EmitRunning { errors }]),
+        (State::Booting, Event::RequirementsTried { errors }) => {
+            (State::Running, vec![EmitRunning { errors }])
+        }
         (State::Starting, Event::Interrupted) => (State::Ended, vec![EmitExiting { failure: None }, Leave]),
         (State::Booting, Event::Interrupted) => {
             (State::Stopping { forced: false }, vec![StopRequirements, StopVm { booted: false }])
@@ -69,7 +81,9 @@ pub fn step(state: State, event: Event) -> (State, Vec<Action>) {
         (State::Running, Event::Interrupted) => {
             (State::Stopping { forced: false }, vec![StopRequirements, StopVm { booted: true }])
         }
-        (State::Stopping { forced: false }, Event::Interrupted) => (State::Stopping { forced: true }, vec![KillVm]),
+        (State::Stopping { forced: false }, Event::Interrupted) => {
+            (State::Stopping { forced: true }, vec![KillVm])
+        }
         (State::Stopping { .. }, Event::VmExited { .. }) => {
             (State::Ended, vec![EmitExiting { failure: None }, Leave])
         }

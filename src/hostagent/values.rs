@@ -50,7 +50,11 @@ pub(super) fn seed_values(
         debug: start.debug,
         user: config.user.clone(),
         ssh_public_keys: ssh::public_keys(home, dot_ssh(config, host).as_deref())?,
-        nics: vec![seed::Nic { name: "eth0".into(), mac: config.mac_address.clone(), metric: FIRST_NIC_METRIC }],
+        nics: vec![seed::Nic {
+            name: "eth0".into(),
+            mac: config.mac_address.clone(),
+            metric: FIRST_NIC_METRIC,
+        }],
         dns: nameservers(config),
         slirp: seed::Slirp { gateway: GATEWAY.into(), dns: SLIRP_DNS.into(), address: Some(GUEST.into()) },
         udp_dns_port: start.dns_ports.0,
@@ -80,7 +84,10 @@ fn nameservers(config: &Config) -> Vec<IpAddr> {
 fn guest_environment(config: &Config, host: &HostFacts) -> BTreeMap<String, String> {
     let resolve = |name: &str| -> Vec<IpAddr> {
         use std::net::ToSocketAddrs;
-        (name, 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect()).unwrap_or_default()
+        (name, 0)
+            .to_socket_addrs()
+            .map(|found| found.map(|address| address.ip()).collect())
+            .unwrap_or_default()
     };
     let environment = proxy::environment(&proxy::Sources {
         system: &[],

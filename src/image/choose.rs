@@ -23,22 +23,12 @@ pub(super) fn candidates(images: &[Image], arch: Arch) -> (Vec<&Image>, Vec<Skip
 fn mismatch(image: &Image, first: Option<&Image>, arch: Arch) -> Option<Skip> {
     let location = || image.location.clone();
     if image.arch != arch {
-        return Some(Skip::Arch {
-            location: location(),
-            arch: image.arch,
-        });
+        return Some(Skip::Arch { location: location(), arch: image.arch });
     }
     let first = first?;
-    let pairs = [
-        (&image.variant, &first.variant),
-        (&image.arch_variant, &first.arch_variant),
-    ];
+    let pairs = [(&image.variant, &first.variant), (&image.arch_variant, &first.arch_variant)];
     let (variant, wanted) = pairs.into_iter().find(|(own, wanted)| own != wanted)?;
-    Some(Skip::Variant {
-        location: location(),
-        variant: variant.clone(),
-        wanted: wanted.clone(),
-    })
+    Some(Skip::Variant { location: location(), variant: variant.clone(), wanted: wanted.clone() })
 }
 
 #[cfg(test)]
@@ -58,11 +48,7 @@ mod tests {
     }
 
     fn chosen(images: &[Image]) -> Vec<&str> {
-        candidates(images, Arch::X86_64)
-            .0
-            .into_iter()
-            .map(|image| image.location.as_str())
-            .collect()
+        candidates(images, Arch::X86_64).0.into_iter().map(|image| image.location.as_str()).collect()
     }
 
     #[test]
@@ -84,9 +70,6 @@ mod tests {
     fn a_skipped_image_says_why_in_upstreams_words() {
         let (_, skipped) = candidates(&[image("/a", Arch::Aarch64, "", "")], Arch::X86_64);
         let error = super::super::ImageError::NoneFits(skipped);
-        assert_eq!(
-            error.to_string(),
-            "[skipped to download: `/a`: unsupported arch: `aarch64`]"
-        );
+        assert_eq!(error.to_string(), "[skipped to download: `/a`: unsupported arch: `aarch64`]");
     }
 }

@@ -42,11 +42,7 @@ fn copy_range(mut source: &File, mut target: &File, start: u64, end: u64) -> io:
     target.seek(SeekFrom::Start(start))?;
     let copied = io::copy(&mut source.take(end - start), &mut target)?;
     // Somebody may cut the source while it is read.
-    if copied == end - start {
-        Ok(())
-    } else {
-        Err(io::ErrorKind::UnexpectedEof.into())
-    }
+    if copied == end - start { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 #[cfg(test)]
@@ -57,12 +53,8 @@ mod tests {
     #[test]
     fn a_copy_has_the_same_bytes_and_the_same_holes() {
         let dir = tempfile::tempdir().unwrap();
-        let source = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(dir.path().join("a"))
-            .unwrap();
+        let source =
+            File::options().read(true).write(true).create_new(true).open(dir.path().join("a")).unwrap();
         let data = vec![7; 300_000];
         source.write_all_at(&data, 0).unwrap();
         source.write_all_at(&data, 64 << 20).unwrap();
@@ -71,19 +63,13 @@ mod tests {
         let same =
             std::fs::read(dir.path().join("a")).unwrap() == std::fs::read(dir.path().join("b")).unwrap();
         assert!(same);
-        assert!(
-            target.metadata().unwrap().blocks() * 512 < 16 << 20,
-            "holes were filled"
-        );
+        assert!(target.metadata().unwrap().blocks() * 512 < 16 << 20, "holes were filled");
     }
 
     #[test]
     fn a_source_that_ends_early_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        let (a, b) = (
-            tempfile::tempfile_in(&dir).unwrap(),
-            tempfile::tempfile_in(&dir).unwrap(),
-        );
+        let (a, b) = (tempfile::tempfile_in(&dir).unwrap(), tempfile::tempfile_in(&dir).unwrap());
         a.write_all_at(b"0123456789", 0).unwrap();
         copy_range(&a, &b, 2, 6).unwrap();
         let mut bytes = [1; 6];

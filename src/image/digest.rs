@@ -24,9 +24,7 @@ pub(super) struct Digest {
 impl Digest {
     /// Reads `algorithm:hex`; the number of digits must be the algorithm's.
     pub(super) fn parse(text: &str) -> Result<Digest, FetchError> {
-        let bad = || FetchError::BadDigest {
-            digest: text.to_owned(),
-        };
+        let bad = || FetchError::BadDigest { digest: text.to_owned() };
         let (name, hex) = text.split_once(':').ok_or_else(bad)?;
         let (algorithm, digits) = match name {
             "sha256" => (Algorithm::Sha256, 64),
@@ -38,10 +36,7 @@ impl Digest {
         if hex.len() != digits || !hex.bytes().all(is_hex) {
             return Err(bad());
         }
-        Ok(Digest {
-            algorithm,
-            text: text.to_owned(),
-        })
+        Ok(Digest { algorithm, text: text.to_owned() })
     }
 
     /// What the bytes of `file` really have, in the same form.

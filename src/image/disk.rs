@@ -37,10 +37,7 @@ pub struct Boot {
 /// file. To be called before each start, because the guest can write any header into its own disk.
 pub fn examine(dir: &Path) -> Result<Boot, ImageError> {
     let disk = dir.join(DISK);
-    let unusable = |source| ImageError::Disk {
-        path: disk.clone(),
-        source,
-    };
+    let unusable = |source| ImageError::Disk { path: disk.clone(), source };
     let info = inspect(&disk, legacy_backing(dir).as_deref()).map_err(unusable)?;
     if !matches!(info.format, Format::Qcow2 | Format::Raw) {
         return Err(unusable(DiskError::Format(info.format)));
@@ -84,9 +81,8 @@ pub(super) fn adopt_legacy(dir: &Path) -> Result<(), ImageError> {
     };
     let base = dir.join("basedisk");
     if base.exists() && !dir.join(ISO).exists() {
-        let head = File::open(&base)
-            .and_then(|file| read_head(&file))
-            .map_err(ImageError::file("read", &base))?;
+        let head =
+            File::open(&base).and_then(|file| read_head(&file)).map_err(ImageError::file("read", &base))?;
         if Format::of(&head) == Format::Iso9660 {
             link("basedisk", ISO)?;
         }
@@ -118,10 +114,7 @@ pub(super) fn inspect(path: &Path, backing: Option<&Path>) -> Result<Info, DiskE
     let head = read_head(&file).map_err(DiskError::Read)?;
     let format = Format::of(&head);
     if format != Format::Qcow2 {
-        return Ok(Info {
-            format,
-            virtual_size: Bytes(len),
-        });
+        return Ok(Info { format, virtual_size: Bytes(len) });
     }
     let header = Qcow2::parse(&head, len)?;
     if header.external_data {
@@ -135,10 +128,7 @@ pub(super) fn inspect(path: &Path, backing: Option<&Path>) -> Result<Info, DiskE
         // The chain ends there.
         inspect(allowed, None)?;
     }
-    Ok(Info {
-        format,
-        virtual_size: Bytes(header.virtual_size),
-    })
+    Ok(Info { format, virtual_size: Bytes(header.virtual_size) })
 }
 
 /// Whether the backing file `name` of the image at `path` is `allowed`; a relative name is relative to the image.
@@ -174,21 +164,11 @@ pub(super) fn fit(
     if actual == wanted {
         return Ok(());
     }
-    let unusable = |source| ImageError::Disk {
-        path: path.to_owned(),
-        source,
-    };
+    let unusable = |source| ImageError::Disk { path: path.to_owned(), source };
     if wanted < actual {
-        return Err(unusable(DiskError::Shrink {
-            actual,
-            wanted,
-            enough: enough(actual),
-        }));
+        return Err(unusable(DiskError::Shrink { actual, wanted, enough: enough(actual) }));
     }
-    notify(Event::Resizing {
-        from: actual,
-        to: wanted,
-    });
+    notify(Event::Resizing { from: actual, to: wanted });
     match format {
         Format::Raw => grow_raw(path, wanted),
         _ => qemu_img::resize(path, format, wanted, host),

@@ -46,11 +46,7 @@ pub enum Skip {
     #[error(
         "skipped to download: `{location}`: variant `{variant}` differs from `{wanted}`, that of the first image"
     )]
-    Variant {
-        location: String,
-        variant: String,
-        wanted: String,
-    },
+    Variant { location: String, variant: String, wanted: String },
 }
 
 /// Why a file did not arrive.
@@ -85,11 +81,7 @@ pub enum FetchError {
     #[error("the image has the format {format}; convert it with `qemu-img convert -O qcow2` first")]
     Format { format: Format },
     #[error("no space left in `{}`: {needed} are needed, {free} are free", dir.display())]
-    NoSpace {
-        dir: PathBuf,
-        needed: Bytes,
-        free: Bytes,
-    },
+    NoSpace { dir: PathBuf, needed: Bytes, free: Bytes },
     #[error("cannot copy to `{}`", to.display())]
     Copy {
         to: PathBuf,
@@ -120,11 +112,7 @@ pub enum DiskError {
     #[error(
         "disk shrinking is not supported: the disk has {actual}, `disk:` says {wanted}; set `disk: {enough}` or more"
     )]
-    Shrink {
-        actual: Bytes,
-        wanted: Bytes,
-        enough: String,
-    },
+    Shrink { actual: Bytes, wanted: Bytes, enough: String },
     #[error("exec: \"qemu-img\": executable file not found in $PATH")]
     NoQemuImg,
     #[error("failed to run [{command}]: {words}")]
@@ -153,10 +141,9 @@ impl ImageError {
                 Some(packaging) => format!("run `{}`", packaging.install(Wanted::QemuImg)),
                 None => "install `qemu-img` with the package manager of this system".to_owned(),
             }),
-            DiskError::QemuImg { words, .. } if words.contains("lock") => Some(format!(
-                "see who uses the disk with `fuser -v {}`",
-                path.display()
-            )),
+            DiskError::QemuImg { words, .. } if words.contains("lock") => {
+                Some(format!("see who uses the disk with `fuser -v {}`", path.display()))
+            }
             _ => None,
         }
     }
@@ -168,11 +155,7 @@ fn display_all<T: ToString>(items: &[T], between: &str) -> String {
 
 /// One candidate per line, each with its own chain of causes: they are siblings, so none of them is *the* source.
 fn all_causes(errors: &[ImageError]) -> String {
-    errors
-        .iter()
-        .map(|error| with_causes(error))
-        .collect::<Vec<_>>()
-        .join("\n")
+    errors.iter().map(|error| with_causes(error)).collect::<Vec<_>>().join("\n")
 }
 
 pub(super) fn with_causes(error: &dyn std::error::Error) -> String {

@@ -20,9 +20,8 @@ const IMAGE: &str = "image";
 
 /// Removes what a killed run left. Without a disk nothing else counts either.
 pub(super) fn sweep(dir: &Path) -> Result<(), ImageError> {
-    let mut names: Vec<String> = [IMAGE, KERNEL, CMDLINE, INITRD]
-        .map(|name| format!("{name}{UNFINISHED}"))
-        .to_vec();
+    let mut names: Vec<String> =
+        [IMAGE, KERNEL, CMDLINE, INITRD].map(|name| format!("{name}{UNFINISHED}")).to_vec();
     if !disk::exists(dir)? {
         names.extend([KERNEL, CMDLINE, INITRD].map(str::to_owned));
     }
@@ -38,9 +37,7 @@ pub(super) fn first_that_works(
     let mut failed: Vec<ImageError> = Vec::new();
     for image in candidates {
         if let Some(error) = failed.last() {
-            notify(Event::Failed {
-                cause: with_causes(error),
-            });
+            notify(Event::Failed { cause: with_causes(error) });
         }
         match candidate(image, request, notify) {
             Ok(()) => return Ok(()),
@@ -81,14 +78,9 @@ fn candidate(image: &Image, request: &Request<'_>, notify: &mut dyn FnMut(Event)
             digest: digest.map(str::to_owned),
         });
         let to = unfinished(request.dir, part.name());
-        local(part, location, digest, image.arch, &to, request.host).map_err(|source| ImageError::Fetch {
-            location: location.to_owned(),
-            source,
-        })?;
-        notify(Event::Downloaded {
-            part,
-            location: location.to_owned(),
-        });
+        local(part, location, digest, image.arch, &to, request.host)
+            .map_err(|source| ImageError::Fetch { location: location.to_owned(), source })?;
+        notify(Event::Downloaded { part, location: location.to_owned() });
         Ok(to)
     };
     let fetched = fetch(Part::Image, &image.location, image.digest.as_deref())?;
@@ -98,10 +90,7 @@ fn candidate(image: &Image, request: &Request<'_>, notify: &mut dyn FnMut(Event)
     if let Some(initrd) = &image.initrd {
         fetch(Part::Initrd, &initrd.location, initrd.digest.as_deref())?;
     }
-    let unusable = |source| ImageError::Disk {
-        path: PathBuf::from(&image.location),
-        source,
-    };
+    let unusable = |source| ImageError::Disk { path: PathBuf::from(&image.location), source };
     let info = disk::inspect(&fetched, None).map_err(unusable)?;
     grow(&fetched, info, image, request, notify)?;
     settle(image, request.dir)
@@ -115,19 +104,9 @@ fn grow(
     request: &Request<'_>,
     notify: &mut dyn FnMut(Event),
 ) -> Result<(), ImageError> {
-    let fitted = disk::fit(
-        fetched,
-        info.format,
-        info.virtual_size,
-        request.disk,
-        request.host,
-        notify,
-    );
+    let fitted = disk::fit(fetched, info.format, info.virtual_size, request.disk, request.host, notify);
     fitted.map_err(|error| match error {
-        ImageError::Disk { source, .. } => ImageError::Disk {
-            path: PathBuf::from(&image.location),
-            source,
-        },
+        ImageError::Disk { source, .. } => ImageError::Disk { path: PathBuf::from(&image.location), source },
         other => other,
     })
 }
@@ -171,33 +150,19 @@ fn local(
     written.map_err(|error| not_written(error, &source, to))?;
     let Some(digest) = digest else { return Ok(()) };
     // The copy is hashed, not the source, which may change meanwhile.
-    let got = File::open(to)
-        .and_then(|file| digest.of(file))
-        .map_err(|error| unreadable(to, error))?;
+    let got = File::open(to).and_then(|file| digest.of(file)).map_err(|error| unreadable(to, error))?;
     if got != digest.text() {
-        return Err(FetchError::Digest {
-            expected: digest.text().to_owned(),
-            got,
-        });
+        return Err(FetchError::Digest { expected: digest.text().to_owned(), got });
     }
     Ok(())
 }
 
 fn open(path: &Path) -> Result<File, FetchError> {
     // Without O_NONBLOCK a named pipe would wait for a writer for ever.
-    let file = File::options()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path);
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
     let file = file.map_err(|error| unreadable(path, error))?;
     let metadata = file.metadata().map_err(|error| unreadable(path, error))?;
-    if metadata.is_file() {
-        Ok(file)
-    } else {
-        Err(FetchError::NotAFile {
-            path: path.to_owned(),
-        })
-    }
+    if metadata.is_file() { Ok(file) } else { Err(FetchError::NotAFile { path: path.to_owned() }) }
 }
 
 /// Refuses by name what this version cannot boot, before anything is copied.
@@ -216,29 +181,19 @@ fn check_format(part: Part, arch: Arch, file: &File) -> Result<(), Result<FetchE
 }
 
 fn unreadable(path: &Path, source: std::io::Error) -> FetchError {
-    FetchError::Open {
-        path: path.to_owned(),
-        source,
-    }
+    FetchError::Open { path: path.to_owned(), source }
 }
 
 fn not_written(error: std::io::Error, source: &File, to: &Path) -> FetchError {
     if !matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
-        return FetchError::Copy {
-            to: to.to_owned(),
-            source: error,
-        };
+        return FetchError::Copy { to: to.to_owned(), source: error };
     }
     let dir = to.parent().unwrap_or(to).to_owned();
     // What the unfinished copy has taken is free again when it is swept away.
     let _ = fs::remove_file(to);
     let free = nix::sys::statvfs::statvfs(&dir).map_or(0, |stat| free_bytes(&stat));
     let needed = source.metadata().map_or(0, |metadata| metadata.blocks() * 512);
-    FetchError::NoSpace {
-        dir,
-        needed: Bytes(needed),
-        free: Bytes(free),
-    }
+    FetchError::NoSpace { dir, needed: Bytes(needed), free: Bytes(free) }
 }
 
 #[allow(clippy::unnecessary_cast, reason = "the numbers have 32 bits on macOS")]
@@ -255,9 +210,7 @@ fn rename(from: &Path, to: &Path) -> Result<(), ImageError> {
 }
 
 fn sync(path: &Path) -> Result<(), ImageError> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(ImageError::file("save", path))
+    File::open(path).and_then(|file| file.sync_all()).map_err(ImageError::file("save", path))
 }
 
 fn remove(path: &Path) -> Result<(), ImageError> {
@@ -278,22 +231,13 @@ mod tests {
         fs::write(&path, vec![1; 40 << 10]).unwrap();
         let source = File::open(&path).unwrap();
         let full = std::io::Error::from_raw_os_error(libc::ENOSPC);
-        let FetchError::NoSpace {
-            dir: named,
-            needed,
-            free,
-        } = not_written(full, &source, &dir.path().join("t"))
+        let FetchError::NoSpace { dir: named, needed, free } =
+            not_written(full, &source, &dir.path().join("t"))
         else {
             panic!("another error");
         };
-        assert_eq!(
-            (named.as_path(), needed >= Bytes(40 << 10), free > Bytes(0)),
-            (dir.path(), true, true)
-        );
+        assert_eq!((named.as_path(), needed >= Bytes(40 << 10), free > Bytes(0)), (dir.path(), true, true));
         let other = std::io::Error::from_raw_os_error(libc::EIO);
-        assert!(matches!(
-            not_written(other, &source, &path),
-            FetchError::Copy { .. }
-        ));
+        assert!(matches!(not_written(other, &source, &path), FetchError::Copy { .. }));
     }
 }

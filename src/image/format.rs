@@ -172,14 +172,7 @@ pub(super) mod tests {
     fn a_header_gives_size_and_dependencies() {
         let mut bytes = qcow2(1 << 30);
         let plain = Qcow2::parse(&bytes, 512).unwrap();
-        assert_eq!(
-            plain,
-            Qcow2 {
-                virtual_size: 1 << 30,
-                backing_name: None,
-                external_data: false
-            }
-        );
+        assert_eq!(plain, Qcow2 { virtual_size: 1 << 30, backing_name: None, external_data: false });
         bytes[8..16].copy_from_slice(&200u64.to_be_bytes());
         bytes[16..20].copy_from_slice(&9u32.to_be_bytes());
         bytes[79] = 4;
@@ -193,10 +186,7 @@ pub(super) mod tests {
             Qcow2::parse(&qcow2(1), 511),
             Err(DiskError::BadQcow2("it ends before its first table"))
         ));
-        assert!(matches!(
-            Qcow2::parse(&qcow2(1)[..80], 512),
-            Err(DiskError::BadQcow2(_))
-        ));
+        assert!(matches!(Qcow2::parse(&qcow2(1)[..80], 512), Err(DiskError::BadQcow2(_))));
         assert!(matches!(Qcow2::parse(b"QFI\xfb", 4), Err(DiskError::BadQcow2(_))));
     }
 

@@ -101,22 +101,13 @@ pub fn prepare(request: &Request<'_>, notify: &mut dyn FnMut(Event)) -> Result<B
         fetch::first_that_works(request, notify)?;
     }
     let boot = examine(dir)?;
-    disk::fit(
-        &boot.disk,
-        boot.format,
-        boot.virtual_size,
-        request.disk,
-        request.host,
-        notify,
-    )?;
+    disk::fit(&boot.disk, boot.format, boot.virtual_size, request.disk, request.host, notify)?;
     examine(dir)
 }
 
 /// Where the download cache keeps `url`: `<cache>/download/by-url-sha256/<hash of the URL>`. Shared with every Lima of this user.
 pub fn cache_entry(cache: &Path, url: &str) -> PathBuf {
-    cache
-        .join("download/by-url-sha256")
-        .join(digest::sha256_hex(url.as_bytes()))
+    cache.join("download/by-url-sha256").join(digest::sha256_hex(url.as_bytes()))
 }
 
 #[cfg(test)]

@@ -16,11 +16,7 @@ pub(super) fn host(dir: &Path) -> HostFacts {
         arch: Arch::X86_64,
         cpus: 1,
         memory: Bytes::gib(1),
-        user: HostUser {
-            name: "u".into(),
-            uid: 1,
-            comment: String::new(),
-        },
+        user: HostUser { name: "u".into(), uid: 1, comment: String::new() },
         home: None,
         temp_dir: dir.into(),
         cwd: dir.into(),
@@ -46,12 +42,7 @@ impl World {
     fn new() -> World {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("d")).unwrap();
-        World {
-            dir,
-            images: vec![],
-            size: Bytes(8192),
-            events: vec![],
-        }
+        World { dir, images: vec![], size: Bytes(8192), events: vec![] }
     }
 
     fn source(&mut self, name: &str, bytes: &[u8]) -> &mut World {
@@ -78,13 +69,8 @@ impl World {
 
     fn prepare(&mut self) -> Result<Boot, ImageError> {
         let (dir, host) = (self.instance(), host(self.dir.path()));
-        let request = Request {
-            images: &self.images,
-            arch: Arch::X86_64,
-            disk: self.size,
-            dir: &dir,
-            host: &host,
-        };
+        let request =
+            Request { images: &self.images, arch: Arch::X86_64, disk: self.size, dir: &dir, host: &host };
         let events = &mut self.events;
         prepare(&request, &mut |event| events.push(event))
     }
@@ -96,35 +82,25 @@ impl World {
 
     fn files(&self) -> Vec<String> {
         let names = fs::read_dir(self.instance()).unwrap();
-        let mut names: Vec<String> = names
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<String> =
+            names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
 }
 
 fn kernel(location: &str, cmdline: &str) -> Option<Kernel> {
-    Some(Kernel {
-        file: file(location),
-        cmdline: cmdline.into(),
-    })
+    Some(Kernel { file: file(location), cmdline: cmdline.into() })
 }
 
 fn file(location: &str) -> FileRef {
-    FileRef {
-        location: location.into(),
-        digest: None,
-    }
+    FileRef { location: location.into(), digest: None }
 }
 
 #[test]
 fn an_image_with_its_kernel_becomes_a_disk_of_the_wanted_size() {
     let mut world = World::new();
-    world
-        .source("i", RAW)
-        .source("k", b"kernel")
-        .source("r", b"initrd");
+    world.source("i", RAW).source("k", b"kernel").source("r", b"initrd");
     let image = world.image("i");
     image.kernel = kernel("k", "root=/dev/vda1 console=ttyS0");
     image.initrd = Some(file("r"));
@@ -138,16 +114,9 @@ fn an_image_with_its_kernel_becomes_a_disk_of_the_wanted_size() {
     assert_eq!(&fs::read(&boot.disk).unwrap()[..4096], RAW);
     assert_eq!(world.files(), ["disk", "initrd", "kernel", "kernel.cmdline"]);
     let arch = Arch::X86_64;
-    let attempting = |part, location: &str, digest| Event::Attempting {
-        part,
-        location: location.into(),
-        arch,
-        digest,
-    };
-    let downloaded = |part, location: &str| Event::Downloaded {
-        part,
-        location: location.into(),
-    };
+    let attempting =
+        |part, location: &str, digest| Event::Attempting { part, location: location.into(), arch, digest };
+    let downloaded = |part, location: &str| Event::Downloaded { part, location: location.into() };
     assert_eq!(
         world.events,
         [
@@ -157,10 +126,7 @@ fn an_image_with_its_kernel_becomes_a_disk_of_the_wanted_size() {
             downloaded(Part::Kernel, "k"),
             attempting(Part::Initrd, "r", None),
             downloaded(Part::Initrd, "r"),
-            Event::Resizing {
-                from: Bytes(4096),
-                to: Bytes(8192)
-            },
+            Event::Resizing { from: Bytes(4096), to: Bytes(8192) },
         ]
     );
 }
@@ -225,10 +191,7 @@ fn an_absent_image_is_named() {
 #[test]
 fn the_next_candidate_starts_clean() {
     let mut world = World::new();
-    world
-        .source("a", RAW)
-        .source("b", &[b'b'; 4096])
-        .source("k", b"kernel");
+    world.source("a", RAW).source("b", &[b'b'; 4096]).source("k", b"kernel");
     let first = world.image("a");
     first.kernel = kernel("k", "first");
     first.initrd = Some(file("absent"));
@@ -238,10 +201,7 @@ fn the_next_candidate_starts_clean() {
     assert_eq!(fs::read(boot.disk).unwrap()[0], b'b');
     assert_eq!(world.files(), ["disk"]);
     assert!(
-        world
-            .events
-            .iter()
-            .any(|event| matches!(event, Event::Failed { cause } if cause.contains("absent")))
+        world.events.iter().any(|event| matches!(event, Event::Failed { cause } if cause.contains("absent")))
     );
 }
 
@@ -263,15 +223,7 @@ fn every_candidate_that_failed_is_reported() {
 fn what_a_killed_run_left_is_neither_used_nor_kept() {
     let mut world = World::new();
     world.source("i", RAW).image("i");
-    for name in [
-        "image",
-        "image.tmp",
-        "kernel",
-        "kernel.tmp",
-        "initrd",
-        "initrd.tmp",
-        "kernel.cmdline.tmp",
-    ] {
+    for name in ["image", "image.tmp", "kernel", "kernel.tmp", "initrd", "initrd.tmp", "kernel.cmdline.tmp"] {
         fs::write(world.instance().join(name), b"half").unwrap();
     }
     let boot = world.prepare().unwrap();
@@ -285,22 +237,12 @@ fn what_cannot_be_booted_yet_is_refused_by_name() {
     let mut iso = vec![0; 0x9000];
     iso[0x8001..0x8006].copy_from_slice(b"CD001");
     let mut world = World::new();
-    world
-        .source("gz", b"\x1f\x8b\x08")
-        .source("iso", &iso)
-        .source("vmdk", b"KDMV")
-        .source("empty", b"");
+    world.source("gz", b"\x1f\x8b\x08").source("iso", &iso).source("vmdk", b"KDMV").source("empty", b"");
     nix::unistd::mkfifo(&world.dir.path().join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     for (location, words) in [
         ("gz", "the image is compressed (gzip), which is not supported yet"),
-        (
-            "iso",
-            "the image is an installation medium (ISO 9660), which is not supported yet",
-        ),
-        (
-            "vmdk",
-            "the image has the format vmdk; convert it with `qemu-img convert -O qcow2` first",
-        ),
+        ("iso", "the image is an installation medium (ISO 9660), which is not supported yet"),
+        ("vmdk", "the image has the format vmdk; convert it with `qemu-img convert -O qcow2` first"),
         ("fifo", "is not a regular file"),
         (".", "is not a regular file"),
         ("empty", "it is empty"),
@@ -324,18 +266,10 @@ fn an_image_that_depends_on_another_file_is_refused() {
     let mut world = World::new();
     world.source("tied", &tied).source("external", &external);
     world.image("tied");
-    assert!(
-        world
-            .failure()
-            .contains("it has a backing file (`/etc/shadow`), which is not allowed")
-    );
+    assert!(world.failure().contains("it has a backing file (`/etc/shadow`), which is not allowed"));
     world.images.clear();
     world.image("external");
-    assert!(
-        world
-            .failure()
-            .contains("it keeps its data in another file, which is not allowed")
-    );
+    assert!(world.failure().contains("it keeps its data in another file, which is not allowed"));
     assert_eq!(world.files(), Vec::<String>::new());
 }
 
@@ -366,11 +300,8 @@ fn qemu_img_grows_a_qcow2_and_is_named_when_it_is_missing() {
     fs::create_dir(&bin).unwrap();
     world.source("grown", &qcow2(8192));
     let (argv, grown) = (world.dir.path().join("argv"), world.dir.path().join("grown"));
-    let script = format!(
-        "#!/bin/sh\necho \"$@\" >{}\n/bin/cat {} >\"$4\"\n",
-        argv.display(),
-        grown.display()
-    );
+    let script =
+        format!("#!/bin/sh\necho \"$@\" >{}\n/bin/cat {} >\"$4\"\n", argv.display(), grown.display());
     // Written by another process, so that no fork on another thread can keep it open for writing ("text file busy").
     world.source("script", script.as_bytes());
     let install = std::process::Command::new("install")
@@ -381,10 +312,7 @@ fn qemu_img_grows_a_qcow2_and_is_named_when_it_is_missing() {
     assert!(install.unwrap().success());
     assert_eq!(world.prepare().unwrap().virtual_size, Bytes(8192));
     let image = world.instance().join("image.tmp");
-    assert_eq!(
-        fs::read_to_string(argv).unwrap(),
-        format!("resize -f qcow2 {} 8192\n", image.display())
-    );
+    assert_eq!(fs::read_to_string(argv).unwrap(), format!("resize -f qcow2 {} 8192\n", image.display()));
 }
 
 #[test]

@@ -12,10 +12,7 @@ pub(super) fn resize(path: &Path, format: Format, to: Bytes, host: &HostFacts) -
     let program =
         which::which_in("qemu-img", host.env("PATH"), &host.cwd).map_err(|_| DiskError::NoQemuImg)?;
     let mut command = Command::new(program);
-    command
-        .args(["resize", "-f", &format.to_string()])
-        .arg(path)
-        .arg(to.0.to_string());
+    command.args(["resize", "-f", &format.to_string()]).arg(path).arg(to.0.to_string());
     let words = match command.stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => return Ok(()),
         Ok(output) => {

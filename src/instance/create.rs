@@ -88,7 +88,10 @@ impl Drop for Unmade<'_> {
         if let Err(error) = fs::remove_dir_all(self.dir)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!("cannot remove `{}`, which is left of the failed creation: {error}", self.dir.display());
+            tracing::warn!(
+                "cannot remove `{}`, which is left of the failed creation: {error}",
+                self.dir.display()
+            );
         }
     }
 }

@@ -36,9 +36,17 @@ pub enum Error {
     )]
     Unreadable { name: String, dir: PathBuf },
     #[error("failed to delete instance `{name}`")]
-    Delete { name: String, #[source] source: Box<Error> },
+    Delete {
+        name: String,
+        #[source]
+        source: Box<Error>,
+    },
     #[error("cannot remove `{}`", path.display())]
-    Remove { path: PathBuf, #[source] source: io::Error },
+    Remove {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     /// The agent gave up while somebody waited for READY.
     #[error("exiting, status={status} (hint: see `{}`)", log.display())]
     Exiting { status: String, log: PathBuf },
@@ -59,9 +67,17 @@ pub enum Error {
     #[error("the instance `{name}` was stopped while it was being started")]
     StoppedMeanwhile { name: String },
     #[error("cannot run `{}` as the host agent", program.display())]
-    Foreground { program: PathBuf, #[source] source: io::Error },
+    Foreground {
+        program: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot change `{}`", path.display())]
-    Edit { path: PathBuf, #[source] source: EditError },
+    Edit {
+        path: PathBuf,
+        #[source]
+        source: EditError,
+    },
     /// The agent's own words.
     #[error(transparent)]
     Agent(#[from] process::Error),

@@ -126,7 +126,9 @@ pub(super) fn facts(dir: &InstanceDir, vm_type: &str) -> Result<(Facts, Processe
             }
             // It went away while we asked: it is ending.
             Err(_) if !socket.exists() => AgentAnswer::NotAsked,
-            Err(error) => AgentAnswer::Failed(format!("failed to get Info from `{}`: {error}", socket.display())),
+            Err(error) => {
+                AgentAnswer::Failed(format!("failed to get Info from `{}`: {error}", socket.display()))
+            }
         };
     }
     Ok((facts, Processes { agent, vm }, port))

@@ -18,7 +18,10 @@ pub(super) fn render(context: &Context, instance: &Instance, config: &Config) ->
         ("HostArch", json!(context.host.arch.name())),
         ("LimaHome", json!(context.home.root())),
         ("IdentityFile", json!(context.home.identity())),
-        ("Instance", Value::Object(record.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())),
+        (
+            "Instance",
+            Value::Object(record.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()),
+        ),
     ];
     values.extend(record);
     let values: Vec<(&str, gotmpl::Value)> = values

@@ -24,7 +24,13 @@ fn tell(name: &str, event: image::Event) {
     match event {
         image::Event::Attempting { part, location, arch, digest } => {
             let digest = digest.unwrap_or_default();
-            tracing::info!(arch = arch.name(), digest, location, "Attempting to download the {}", part.name());
+            tracing::info!(
+                arch = arch.name(),
+                digest,
+                location,
+                "Attempting to download the {}",
+                part.name()
+            );
         }
         image::Event::Downloaded { part, location } => {
             tracing::info!("Downloaded the {} from `{location}`", part.name());
@@ -60,7 +66,8 @@ pub(super) fn warn_inactive(config: &Config) {
 
 /// Shows what the configuration's reader found strange.
 pub(super) fn warn(warning: &Warning) {
-    let field = |name: &str| warning.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let field =
+        |name: &str| warning.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     match (field("comment"), field("error")) {
         (Some(comment), Some(error)) => tracing::warn!(comment, error, "{}", warning.message),
         (None, Some(error)) => tracing::warn!(error, "{}", warning.message),

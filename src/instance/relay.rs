@@ -53,7 +53,10 @@ mod tests {
     #[test]
     fn lines_keep_their_level_and_fields() {
         let line = LogLine::parse(r#"{"level":"fatal","msg":"m","time":"T","error":"e","n":1}"#).unwrap();
-        assert_eq!((line.level.as_str(), line.message.as_str(), line.time.as_deref()), ("error", "m", Some("T")));
+        assert_eq!(
+            (line.level.as_str(), line.message.as_str(), line.time.as_deref()),
+            ("error", "m", Some("T"))
+        );
         let fields: Vec<_> = line.fields.iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(fields, ["error=e", "level=fatal", "n=1"]);
     }

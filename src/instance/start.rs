@@ -49,7 +49,9 @@ pub struct StartOptions {
 pub enum Started {
     AlreadyRunning,
     /// `message` is what the instance has to say; it may be empty.
-    Ready { message: String },
+    Ready {
+        message: String,
+    },
 }
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -95,7 +97,11 @@ pub fn start(context: &Context, name: &str, options: &StartOptions) -> Result<St
 
 /// How a shell in the guest is opened: upstream's short word for `default`, where it is installed.
 pub fn shell_command(name: &str) -> String {
-    if name == "default" && crate::process::find("lima").is_ok() { "lima".to_owned() } else { format!("limactl shell {name}") }
+    if name == "default" && crate::process::find("lima").is_ok() {
+        "lima".to_owned()
+    } else {
+        format!("limactl shell {name}")
+    }
 }
 
 /// The instance, if its configuration can be used.
@@ -125,7 +131,12 @@ fn join(context: &Context, instance: &Instance, options: &StartOptions) -> Resul
 }
 
 /// Somebody else holds the instance lock. If he is starting it, his agent will show soon.
-fn join_starting(context: &Context, name: &str, options: &StartOptions, busy: Error) -> Result<Started, Error> {
+fn join_starting(
+    context: &Context,
+    name: &str,
+    options: &StartOptions,
+    busy: Error,
+) -> Result<Started, Error> {
     tracing::info!("{busy}; waiting for it");
     let deadline = Instant::now() + options.timeout_or_default();
     let lock = context.home.instance_lock(name);
@@ -213,7 +224,8 @@ struct Wait<'a> {
 impl Wait<'_> {
     fn until_ready(&self, follower: &mut Follower, mut agent: Option<Child>) -> Result<Started, Error> {
         let deadline = Instant::now() + self.options.timeout_or_default();
-        let mut progress = Progress { wanted: self.options.progress, completed: false, running: None, port: 0 };
+        let mut progress =
+            Progress { wanted: self.options.progress, completed: false, running: None, port: 0 };
         let mut asked = Instant::now();
         let mut hopeless = 0;
         loop {
@@ -283,7 +295,10 @@ impl Wait<'_> {
 
     fn ready(&self, status: event::Status) -> Result<Started, Error> {
         if status.degraded {
-            tracing::warn!("DEGRADED. The VM seems running, but some requirements are not satisfied. (hint: see `{}`)", self.dir.agent_log().display());
+            tracing::warn!(
+                "DEGRADED. The VM seems running, but some requirements are not satisfied. (hint: see `{}`)",
+                self.dir.agent_log().display()
+            );
             return Err(Error::Degraded { status: status.to_string() });
         }
         let command = if self.config.plain {
@@ -307,7 +322,9 @@ impl Wait<'_> {
             Ok(why) => format!(" in time: {}: {} (hint: see {})", why.class, why.text, why.log),
             Err(_) => format!(" in time (hint: see {log})"),
         };
-        let next = format!("; the VM is left running: look at it with `limactl shell {name}`, stop it with `limactl stop {name}`");
+        let next = format!(
+            "; the VM is left running: look at it with `limactl shell {name}`, stop it with `limactl stop {name}`"
+        );
         Error::Timeout { explanation: explanation + &next }
     }
 
@@ -317,7 +334,8 @@ impl Wait<'_> {
         let mut sent = 0;
         loop {
             let count = self.interrupts.count();
-            let agent = facts(self.dir, &self.config.vm_type).ok().and_then(|(_, processes, _)| processes.agent);
+            let agent =
+                facts(self.dir, &self.config.vm_type).ok().and_then(|(_, processes, _)| processes.agent);
             let events = follower.poll(self.context);
             if agent.is_none() || events.iter().any(|event| event.status.exiting) && !self.is_held() {
                 return Error::Interrupted { name: self.name.to_owned() };

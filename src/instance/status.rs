@@ -58,7 +58,8 @@ mod tests {
     #[test]
     fn locks_decide() {
         let none = Facts::default();
-        let both = Facts { agent_locked: true, vm_locked: true, agent: AgentAnswer::Answered, ..none.clone() };
+        let both =
+            Facts { agent_locked: true, vm_locked: true, agent: AgentAnswer::Answered, ..none.clone() };
         let orphan = Facts { vm_locked: true, ..none.clone() };
         let half = Facts { agent_locked: true, agent: AgentAnswer::Answered, ..none.clone() };
         assert_eq!(told(none), (Status::Stopped, false, String::new()));

@@ -124,15 +124,25 @@ pub(super) fn heal(context: &Context, instance: &Instance) -> Result<(), Error> 
     let vm_type = instance.vm_type.clone().unwrap_or_default();
     let (seen, processes, _) = facts(&dir, &vm_type)?;
     if processes.vm.is_some() && processes.agent.is_none() {
-        tracing::warn!("The host agent of the instance `{}` has died; its virtual machine is stopped first", instance.name);
+        tracing::warn!(
+            "The host agent of the instance `{}` has died; its virtual machine is stopped first",
+            instance.name
+        );
         take_down_orphan(&instance.name, &dir, &processes);
     }
     if let Some(agent) = processes.agent.as_ref().filter(|_| instance.status == Status::Broken) {
-        tracing::warn!("The host agent of the instance `{}` does not work any more; it is ended first", instance.name);
+        tracing::warn!(
+            "The host agent of the instance `{}` does not work any more; it is ended first",
+            instance.name
+        );
         kill(processes.vm.as_ref(), &format!("{vm_type} driver"));
         kill(Some(agent), "host agent");
     }
-    if seen.agent_locked || seen.vm_locked || instance.status != Status::Stopped || !dir.temporary_files().is_empty() {
+    if seen.agent_locked
+        || seen.vm_locked
+        || instance.status != Status::Stopped
+        || !dir.temporary_files().is_empty()
+    {
         remove_leftovers(&dir)?;
     }
     Ok(())
@@ -141,7 +151,10 @@ pub(super) fn heal(context: &Context, instance: &Instance) -> Result<(), Error> 
 /// A VM whose agent died: the power button first, as its agent would have done, then signals.
 fn take_down_orphan(name: &str, dir: &InstanceDir, processes: &Processes) {
     let Some(vm) = &processes.vm else { return };
-    tracing::info!("Shutting down the virtual machine of `{name}` (process {}) with the power button", vm.pid);
+    tracing::info!(
+        "Shutting down the virtual machine of `{name}` (process {}) with the power button",
+        vm.pid
+    );
     let deadline = Instant::now() + ORPHAN_POWER;
     while vm.is_alive() && Instant::now() < deadline && press_power_button(dir) {
         pidfd::wait_for_exit(vm.pid, ORPHAN_PRESS);
@@ -157,7 +170,9 @@ fn take_down_orphan(name: &str, dir: &InstanceDir, processes: &Processes) {
 
 /// Whether the VM's monitor took it.
 fn press_power_button(dir: &InstanceDir) -> bool {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return false };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return false;
+    };
     let monitor = Monitor::new(&dir.qmp_socket(), SIGNAL_PATIENCE);
     match runtime.block_on(monitor.press_power_button()) {
         Ok(_) => true,

@@ -75,16 +75,17 @@ pub fn start(daemon: Daemon, patience: Duration) -> Result<Child, Error> {
             let _ = child.kill();
             let _ = child.wait();
             let stderr = tail(&daemon.stderr);
-            Err(Error::NotReady {
-                program,
-                log: daemon.stderr,
-                stderr,
-            })
+            Err(Error::NotReady { program, log: daemon.stderr, stderr })
         }
     }
 }
 
-fn wait_for_word(reader: PipeReader, patience: Duration, child: &Child, interrupts: &dyn Fn() -> u32) -> Option<Word> {
+fn wait_for_word(
+    reader: PipeReader,
+    patience: Duration,
+    child: &Child,
+    interrupts: &dyn Fn() -> u32,
+) -> Option<Word> {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     let deadline = Instant::now() + patience;
     let mut passed_on = 0;
@@ -137,9 +138,7 @@ impl Readiness {
     /// [`READY_FD_VARIABLE`].
     pub fn adopt(variable: Option<&str>) -> Readiness {
         let number = variable.and_then(|text| text.parse().ok());
-        Readiness {
-            pipe: number.and_then(adopt_fd).map(File::from),
-        }
+        Readiness { pipe: number.and_then(adopt_fd).map(File::from) }
     }
 
     /// Whether somebody waits for a word.

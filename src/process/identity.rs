@@ -23,11 +23,7 @@ impl Identity {
 
     /// The process that has this number now.
     pub fn of(pid: i32) -> Identity {
-        Identity {
-            pid,
-            start_time: start_time(pid).unwrap_or(0),
-            boot_id: boot_id(),
-        }
+        Identity { pid, start_time: start_time(pid).unwrap_or(0), boot_id: boot_id() }
     }
 
     /// Whether that very process is still there. A zombie is not.
@@ -124,22 +120,13 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
         let identity = Identity::of(child.id() as i32);
         assert!(identity.is_alive());
-        let impostor = Identity {
-            start_time: identity.start_time + 1,
-            ..identity.clone()
-        };
+        let impostor = Identity { start_time: identity.start_time + 1, ..identity.clone() };
         assert!(!impostor.is_alive());
         assert!(!impostor.signal(Signal::SIGKILL));
-        let other_boot = Identity {
-            boot_id: "x".into(),
-            ..identity.clone()
-        };
+        let other_boot = Identity { boot_id: "x".into(), ..identity.clone() };
         assert!(!other_boot.is_alive());
         assert!(identity.signal(Signal::SIGKILL));
-        assert!(crate::sys::pidfd::wait_for_exit(
-            identity.pid,
-            std::time::Duration::from_secs(10)
-        ));
+        assert!(crate::sys::pidfd::wait_for_exit(identity.pid, std::time::Duration::from_secs(10)));
         // Not waited for yet: a zombie, which counts as gone.
         assert!(!identity.is_alive());
         child.wait().unwrap();

@@ -33,25 +33,13 @@ pub enum Error {
     #[error("`{program}` did not end within {} s", after.as_secs())]
     Deadline { program: String, after: Duration },
     #[error("failed to run {argv:?}: {}: {status}", stderr.trim_end())]
-    Failed {
-        argv: Vec<String>,
-        status: ExitStatus,
-        stderr: String,
-    },
+    Failed { argv: Vec<String>, status: ExitStatus, stderr: String },
     #[error("`{program}` ended before it was ready (see `{log}`){}", last_lines(.stderr))]
-    NotReady {
-        program: String,
-        log: PathBuf,
-        stderr: String,
-    },
+    NotReady { program: String, log: PathBuf, stderr: String },
     #[error("{reason}")]
     ChildSaid { reason: String },
 }
 
 fn last_lines(stderr: &str) -> String {
-    if stderr.trim().is_empty() {
-        String::new()
-    } else {
-        format!(":\n{}", stderr.trim_end())
-    }
+    if stderr.trim().is_empty() { String::new() } else { format!(":\n{}", stderr.trim_end()) }
 }

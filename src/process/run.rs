@@ -17,18 +17,13 @@ pub struct Finished {
 
 /// The absolute path of a program that is looked for in `PATH`.
 pub fn find(program: &str) -> Result<PathBuf, Error> {
-    which::which(program).map_err(|_| Error::NotFound {
-        program: program.to_owned(),
-    })
+    which::which(program).map_err(|_| Error::NotFound { program: program.to_owned() })
 }
 
 /// Runs `command` with `input` on its standard input until it ends. At `deadline` it is killed, and that is an error.
 pub fn run(command: &mut Command, input: &[u8], deadline: Duration) -> Result<Finished, Error> {
     let program = command.get_program().to_string_lossy().into_owned();
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|source| spawn_error(&program, source))?;
     let end = Instant::now() + deadline;
     // Pipes are served by threads of their own, so that no full pipe can stop the program; they end when the program closes them.
@@ -44,20 +39,12 @@ pub fn run(command: &mut Command, input: &[u8], deadline: Duration) -> Result<Fi
         if status.is_none() {
             kill_and_reap(&mut child);
         }
-        let (stdout, stderr) = (
-            stdout.join().unwrap_or_default(),
-            stderr.join().unwrap_or_default(),
-        );
+        let (stdout, stderr) = (stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default());
         match status {
-            Some(status) => Ok(Finished {
-                status,
-                stdout,
-                stderr: String::from_utf8_lossy(&stderr).into_owned(),
-            }),
-            None => Err(Error::Deadline {
-                program: program.clone(),
-                after: deadline,
-            }),
+            Some(status) => {
+                Ok(Finished { status, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
+            }
+            None => Err(Error::Deadline { program: program.clone(), after: deadline }),
         }
     })
 }
@@ -70,11 +57,7 @@ pub fn run_checked(command: &mut Command, input: &[u8], deadline: Duration) -> R
     }
     let argv = std::iter::once(command.get_program()).chain(command.get_args());
     let argv = argv.map(|arg| arg.to_string_lossy().into_owned()).collect();
-    Err(Error::Failed {
-        argv,
-        status: finished.status,
-        stderr: finished.stderr,
-    })
+    Err(Error::Failed { argv, status: finished.status, stderr: finished.stderr })
 }
 
 /// Puts the program in the place of this process: its input, output, signals and exit code are ours. Returns only if that failed.
@@ -133,16 +116,8 @@ mod tests {
 
     #[test]
     fn input_reaches_the_program_and_its_words_come_back() {
-        let finished = run(
-            &mut shell("cat; echo no >&2; exit 3"),
-            b"in",
-            Duration::from_secs(10),
-        )
-        .unwrap();
-        assert_eq!(
-            (finished.stdout.as_slice(), finished.stderr.as_str()),
-            (&b"in"[..], "no\n")
-        );
+        let finished = run(&mut shell("cat; echo no >&2; exit 3"), b"in", Duration::from_secs(10)).unwrap();
+        assert_eq!((finished.stdout.as_slice(), finished.stderr.as_str()), (&b"in"[..], "no\n"));
         assert_eq!(finished.status.code(), Some(3));
     }
 
@@ -154,12 +129,8 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_command_and_its_last_words() {
-        let error = run_checked(
-            &mut shell("echo broken >&2; exit 1"),
-            b"",
-            Duration::from_secs(10),
-        )
-        .unwrap_err();
+        let error =
+            run_checked(&mut shell("echo broken >&2; exit 1"), b"", Duration::from_secs(10)).unwrap_err();
         assert_eq!(
             error.to_string(),
             "failed to run [\"sh\", \"-c\", \"echo broken >&2; exit 1\"]: broken: exit status: 1"
@@ -168,15 +139,7 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_named() {
-        let error = run(
-            &mut Command::new("no-such-program-here"),
-            b"",
-            Duration::from_secs(1),
-        )
-        .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "exec: \"no-such-program-here\": executable file not found in $PATH"
-        );
+        let error = run(&mut Command::new("no-such-program-here"), b"", Duration::from_secs(1)).unwrap_err();
+        assert_eq!(error.to_string(), "exec: \"no-such-program-here\": executable file not found in $PATH");
     }
 }

@@ -34,10 +34,7 @@ pub async fn follow(
     mut on_line: impl FnMut(&str),
 ) -> Result<Ended, Error> {
     let program = command.as_std().get_program().to_string_lossy().into_owned();
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = spawn(command)?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let write = async {
@@ -55,10 +52,7 @@ pub async fn follow(
         }
     };
     let ((), (), stderr) = tokio::join!(write, read, drain(stderr));
-    let status = child
-        .wait()
-        .await
-        .map_err(|source| Error::Spawn { program, source })?;
+    let status = child.wait().await.map_err(|source| Error::Spawn { program, source })?;
     Ok(Ended { status, stderr })
 }
 
@@ -97,11 +91,7 @@ mod tests {
     use super::*;
 
     fn on_runtime<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(future)
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
     }
 
     #[test]
@@ -110,10 +100,7 @@ mod tests {
         command.args(["-c", "read a; echo $a; echo two; echo bad >&2; exit 4"]);
         let mut lines = Vec::new();
         let ended = on_runtime(follow(command, "one\n", |line| lines.push(line.to_owned()))).unwrap();
-        assert_eq!(
-            (lines, ended.status.code()),
-            (vec!["one".to_owned(), "two".to_owned()], Some(4))
-        );
+        assert_eq!((lines, ended.status.code()), (vec!["one".to_owned(), "two".to_owned()], Some(4)));
         assert_eq!(ended.stderr, "bad\n");
     }
 

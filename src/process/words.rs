@@ -50,10 +50,7 @@ mod tests {
     #[test]
     fn errors_of_the_system_are_in_upstreams_words() {
         let error = anyhow::Error::new(std::io::Error::from_raw_os_error(nix::libc::ENOENT));
-        assert_eq!(
-            chain(error.context("open /x").as_ref()),
-            "open /x: no such file or directory"
-        );
+        assert_eq!(chain(error.context("open /x").as_ref()), "open /x: no such file or directory");
     }
 
     #[test]

@@ -6,10 +6,7 @@ use crate::config::resolved::ProvisionMode;
 
 /// What the scripts know about the instance, in upstream's order: other people's scripts read this file.
 pub(super) fn lima_env(values: &Values) -> Result<String, Error> {
-    let mut lines = Lines {
-        prefix: "LIMA_CIDATA_",
-        text: String::new(),
-    };
+    let mut lines = Lines { prefix: "LIMA_CIDATA_", text: String::new() };
     let user = &values.user;
     let flag = |on: bool| if on { "1" } else { "" };
     lines.push("DEBUG", values.debug)?;
@@ -32,18 +29,12 @@ pub(super) fn lima_env(values: &Values) -> Result<String, Error> {
     lines.push("CONTAINERD_SYSTEM", "")?;
     lines.push("SLIRP_DNS", values.slirp.dns)?;
     lines.push("SLIRP_GATEWAY", values.slirp.gateway)?;
-    lines.push(
-        "SLIRP_IP_ADDRESS",
-        values.slirp.address.map_or(String::new(), |a| a.to_string()),
-    )?;
+    lines.push("SLIRP_IP_ADDRESS", values.slirp.address.map_or(String::new(), |a| a.to_string()))?;
     lines.push("UDP_DNS_LOCAL_PORT", values.udp_dns_port)?;
     lines.push("TCP_DNS_LOCAL_PORT", values.tcp_dns_port)?;
     lines.push("ROSETTA_ENABLED", false)?;
     lines.push("ROSETTA_BINFMT", false)?;
-    lines.push(
-        "SKIP_DEFAULT_DEPENDENCY_RESOLUTION",
-        flag(skips_default_packages(values)),
-    )?;
+    lines.push("SKIP_DEFAULT_DEPENDENCY_RESOLUTION", flag(skips_default_packages(values)))?;
     lines.push("VMTYPE", &values.vm_type)?;
     // No agent in the guest, so neither of its ports.
     lines.push("VSOCK_PORT", 0)?;
@@ -68,23 +59,14 @@ fn data_files(values: &Values, lines: &mut Lines) -> Result<(), Error> {
 
 fn skips_default_packages(values: &Values) -> bool {
     let skips = |mode: &ProvisionMode| {
-        matches!(
-            mode,
-            ProvisionMode::Dependency {
-                skip_default_resolution: true,
-                ..
-            }
-        )
+        matches!(mode, ProvisionMode::Dependency { skip_default_resolution: true, .. })
     };
     values.provisions.iter().any(|provision| skips(&provision.mode))
 }
 
 /// The instance's parameters; empty if there are none.
 pub(super) fn param_env(values: &Values) -> Result<String, Error> {
-    let mut lines = Lines {
-        prefix: "PARAM_",
-        text: String::new(),
-    };
+    let mut lines = Lines { prefix: "PARAM_", text: String::new() };
     for (name, value) in &values.params {
         check_param_name(name)?;
         lines.push(name, value)?;
@@ -98,17 +80,12 @@ pub(super) fn check_param_name(name: &str) -> Result<(), Error> {
     if word && name.starts_with(|c: char| c.is_ascii_alphabetic()) {
         return Ok(());
     }
-    Err(Error::ParamName {
-        name: name.to_owned(),
-    })
+    Err(Error::ParamName { name: name.to_owned() })
 }
 
 /// The guest's environment between the two lines by which the guest finds the block again, sorted by byte.
 pub(super) fn etc_environment(values: &Values) -> Result<String, Error> {
-    let mut lines = Lines {
-        prefix: "",
-        text: "#LIMA-START\n".to_owned(),
-    };
+    let mut lines = Lines { prefix: "", text: "#LIMA-START\n".to_owned() };
     for (name, value) in &values.env {
         if name.is_empty() || name.starts_with('#') || name.contains(['=', '\n', '\0']) {
             return Err(Error::EnvName { name: name.clone() });
@@ -128,9 +105,7 @@ impl Lines {
     fn push(&mut self, key: &str, value: impl ToString) -> Result<(), Error> {
         let value = value.to_string();
         if value.contains(['\n', '\0']) {
-            return Err(Error::NotOneLine {
-                key: format!("{}{key}", self.prefix),
-            });
+            return Err(Error::NotOneLine { key: format!("{}{key}", self.prefix) });
         }
         self.text.push_str(&format!("{}{key}={value}\n", self.prefix));
         Ok(())

@@ -14,38 +14,14 @@ const SCRIPTS: &[(&str, &str)] = &[
         "boot.essential.Linux/01-alpine-ash-as-bash.sh",
         include_str!("guest/boot.essential.Linux/01-alpine-ash-as-bash.sh"),
     ),
-    (
-        "boot.essential.Linux/10-alpine-prep.sh",
-        include_str!("guest/boot.essential.Linux/10-alpine-prep.sh"),
-    ),
-    (
-        "boot.Linux/00-systemd-user-group.sh",
-        include_str!("guest/boot.Linux/00-systemd-user-group.sh"),
-    ),
-    (
-        "boot.Linux/05-guest-home.sh",
-        include_str!("guest/boot.Linux/05-guest-home.sh"),
-    ),
-    (
-        "boot.Linux/06-etc-hosts.sh",
-        include_str!("guest/boot.Linux/06-etc-hosts.sh"),
-    ),
-    (
-        "boot.Linux/07-etc-environment.sh",
-        include_str!("guest/boot.Linux/07-etc-environment.sh"),
-    ),
-    (
-        "boot.Linux/09-host-dns-setup.sh",
-        include_str!("guest/boot.Linux/09-host-dns-setup.sh"),
-    ),
-    (
-        "boot.Linux/20-rootless-base.sh",
-        include_str!("guest/boot.Linux/20-rootless-base.sh"),
-    ),
-    (
-        "boot.Linux/30-install-packages.sh",
-        include_str!("guest/boot.Linux/30-install-packages.sh"),
-    ),
+    ("boot.essential.Linux/10-alpine-prep.sh", include_str!("guest/boot.essential.Linux/10-alpine-prep.sh")),
+    ("boot.Linux/00-systemd-user-group.sh", include_str!("guest/boot.Linux/00-systemd-user-group.sh")),
+    ("boot.Linux/05-guest-home.sh", include_str!("guest/boot.Linux/05-guest-home.sh")),
+    ("boot.Linux/06-etc-hosts.sh", include_str!("guest/boot.Linux/06-etc-hosts.sh")),
+    ("boot.Linux/07-etc-environment.sh", include_str!("guest/boot.Linux/07-etc-environment.sh")),
+    ("boot.Linux/09-host-dns-setup.sh", include_str!("guest/boot.Linux/09-host-dns-setup.sh")),
+    ("boot.Linux/20-rootless-base.sh", include_str!("guest/boot.Linux/20-rootless-base.sh")),
+    ("boot.Linux/30-install-packages.sh", include_str!("guest/boot.Linux/30-install-packages.sh")),
 ];
 
 const CONSOLE: &str = include_str!("guest/console.sh");
@@ -62,10 +38,7 @@ pub(super) fn scripts() -> impl Iterator<Item = File> {
 /// The per-boot hook: mounts the volume, runs `boot.sh`.
 pub(super) fn hook(iid: &str) -> String {
     let body = [embedded(CONSOLE), embedded(include_str!("guest/hook.sh"))].concat();
-    format!(
-        "#!/bin/sh\n# Written by limactl at every start.\nlima_iid={}\n\n{body}",
-        shell_word(iid)
-    )
+    format!("#!/bin/sh\n# Written by limactl at every start.\nlima_iid={}\n\n{body}", shell_word(iid))
 }
 
 /// First of the early commands: says that cloud-init runs, forgets what failed in an earlier boot.
@@ -99,24 +72,16 @@ pub(super) fn name_nics<'a>(nics: impl Iterator<Item = (&'a str, &'a str)>, firs
 
 /// Early command for a provision of mode `boot`: a shell of its own, so that its `exit` or a syntax error ends nothing else.
 pub(super) fn boot_provision(index: usize, params: &[(&str, &str)], script: &str) -> String {
-    let exports = params
-        .iter()
-        .map(|(name, value)| shell_word(&format!("PARAM_{name}={value}")) + " ");
+    let exports = params.iter().map(|(name, value)| shell_word(&format!("PARAM_{name}={value}")) + " ");
     let exports: String = exports.collect();
-    let export = if exports.is_empty() {
-        String::new()
-    } else {
-        format!("env {exports}")
-    };
+    let export = if exports.is_empty() { String::new() } else { format!("env {exports}") };
     let body = shell_word(script);
     format!("{export}/bin/sh -c {body} || lima_early_failed provision.boot/{index:08} $?\n")
 }
 
 /// A script as a part of another: without the lines that speak to the linter.
 fn embedded(script: &str) -> String {
-    let lines = script
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("# shellcheck"));
+    let lines = script.lines().filter(|line| !line.trim_start().starts_with("# shellcheck"));
     lines.map(|line| format!("{line}\n")).collect()
 }
 
@@ -139,13 +104,9 @@ pub(super) fn without_embedded(document: &str) -> String {
     for (name, script) in scripts {
         for indent in ["    ", "      "] {
             let lines = embedded(script);
-            let lines = lines.lines().map(|line| {
-                if line.is_empty() {
-                    "\n".to_owned()
-                } else {
-                    format!("{indent}{line}\n")
-                }
-            });
+            let lines = lines
+                .lines()
+                .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("{indent}{line}\n") });
             out = out.replace(&lines.collect::<String>(), &format!("{indent}(guest/{name})\n"));
         }
     }

@@ -22,27 +22,15 @@ const FIRST_TABLE_BLOCK: u32 = 18;
 /// Fails if a path is none, is there twice, or is beyond the limits above.
 pub fn image(volume_id: &str, files: &[File]) -> Result<Vec<u8>, Error> {
     if volume_id.len() > 32 {
-        return Err(Error::VolumeId {
-            id: volume_id.to_owned(),
-        });
+        return Err(Error::VolumeId { id: volume_id.to_owned() });
     }
     let tree = Tree::new(files)?;
     let layout = Layout::new(&tree, files)?;
     let mut out = vec![0; 16 * BLOCK];
     out.extend(volume_descriptor(volume_id, &tree, &layout));
     out.extend(terminator());
-    out.extend(in_blocks(path_table(
-        &tree,
-        &layout,
-        u32::to_le_bytes,
-        u16::to_le_bytes,
-    )));
-    out.extend(in_blocks(path_table(
-        &tree,
-        &layout,
-        u32::to_be_bytes,
-        u16::to_be_bytes,
-    )));
+    out.extend(in_blocks(path_table(&tree, &layout, u32::to_le_bytes, u16::to_le_bytes)));
+    out.extend(in_blocks(path_table(&tree, &layout, u32::to_be_bytes, u16::to_be_bytes)));
     for directory in 0..tree.directories.len() {
         out.extend(in_blocks(directory_extent(&tree, &layout, directory, files)));
     }
@@ -75,24 +63,15 @@ struct Extent {
 
 impl Layout {
     fn new(tree: &Tree, files: &[File]) -> Result<Layout, Error> {
-        let table_bytes = tree
-            .directories
-            .iter()
-            .map(|d| table_record_len(&d.identifier))
-            .sum();
+        let table_bytes = tree.directories.iter().map(|d| table_record_len(&d.identifier)).sum();
         let mut next = FIRST_TABLE_BLOCK;
         let mut place = |bytes: usize, path: &str| {
-            let too_large = || Error::TooLarge {
-                path: path.to_owned(),
-            };
+            let too_large = || Error::TooLarge { path: path.to_owned() };
             let end = u64::from(next) + bytes.div_ceil(BLOCK) as u64;
             if end * BLOCK as u64 > u64::from(u32::MAX) {
                 return Err(too_large());
             }
-            let extent = Extent {
-                block: next,
-                bytes: bytes as u32,
-            };
+            let extent = Extent { block: next, bytes: bytes as u32 };
             next = end as u32;
             Ok(extent)
         };
@@ -112,14 +91,7 @@ impl Layout {
         let extension = place(extension_reference().len(), "/")?.block;
         let extents = files.iter().map(|file| place(file.content.len(), &file.path));
         let files = extents.collect::<Result<_, _>>()?;
-        Ok(Layout {
-            table_bytes,
-            tables,
-            directories,
-            extension,
-            files,
-            blocks: next,
-        })
+        Ok(Layout { table_bytes, tables, directories, extension, files, blocks: next })
     }
 }
 
@@ -132,11 +104,7 @@ fn directory_extent(tree: &Tree, layout: &Layout, directory: usize, files: &[Fil
     ];
     if directory == 0 {
         let first = directory_record(tree, layout, 0, &[0], None);
-        records[0] = Record {
-            continuation: Some(layout.extension),
-            ..first
-        }
-        .bytes();
+        records[0] = Record { continuation: Some(layout.extension), ..first }.bytes();
     }
     for entry in &this.entries {
         let record = match entry.node {
@@ -279,11 +247,7 @@ mod tests {
     use super::*;
 
     fn file(path: &str, content: &[u8], executable: bool) -> File {
-        File {
-            path: path.to_owned(),
-            content: content.to_vec(),
-            executable,
-        }
+        File { path: path.to_owned(), content: content.to_vec(), executable }
     }
 
     /// What a reader should find: every file, and every folder on the way to one.
@@ -322,53 +286,26 @@ mod tests {
 
     #[test]
     fn a_volume_of_nothing_is_a_volume() {
-        assert_eq!(
-            iso_reader::read(&image("x", &[]).unwrap()).entries,
-            BTreeMap::new()
-        );
+        assert_eq!(iso_reader::read(&image("x", &[]).unwrap()).entries, BTreeMap::new());
     }
 
     #[test]
     fn what_does_not_fit_is_refused_by_name() {
         let cases = [
-            (
-                vec![file("a//b", b"", false)],
-                "`a//b` is no path inside a volume",
-            ),
-            (
-                vec![file("../b", b"", false)],
-                "`../b` is no path inside a volume",
-            ),
+            (vec![file("a//b", b"", false)], "`a//b` is no path inside a volume"),
+            (vec![file("../b", b"", false)], "`../b` is no path inside a volume"),
             (vec![file("", b"", false)], "`` is no path inside a volume"),
-            (
-                vec![file("a", b"", false), file("a", b"", false)],
-                "`a` is twice on the volume",
-            ),
-            (
-                vec![file("a", b"", false), file("a/b", b"", false)],
-                "`a/b` is twice on the volume",
-            ),
-            (
-                vec![file("a/b", b"", false), file("a", b"", false)],
-                "`a` is twice on the volume",
-            ),
-            (
-                vec![file("1/2/3/4/5/6/7/8/f", b"", false)],
-                "`1/2/3/4/5/6/7/8/f` is deeper than 7 folders",
-            ),
+            (vec![file("a", b"", false), file("a", b"", false)], "`a` is twice on the volume"),
+            (vec![file("a", b"", false), file("a/b", b"", false)], "`a/b` is twice on the volume"),
+            (vec![file("a/b", b"", false), file("a", b"", false)], "`a` is twice on the volume"),
+            (vec![file("1/2/3/4/5/6/7/8/f", b"", false)], "`1/2/3/4/5/6/7/8/f` is deeper than 7 folders"),
         ];
         for (files, message) in cases {
             assert_eq!(image("cidata", &files).unwrap_err().to_string(), message);
         }
         let long = "n".repeat(121);
         let error = image("cidata", &[file(&long, b"", false)]).unwrap_err();
-        assert_eq!(
-            error,
-            Error::NameTooLong {
-                path: long,
-                limit: 120
-            }
-        );
+        assert_eq!(error, Error::NameTooLong { path: long, limit: 120 });
         let id = "v".repeat(33);
         assert_eq!(image(&id, &[]).unwrap_err(), Error::VolumeId { id });
     }

@@ -28,19 +28,12 @@ pub(super) fn read(image: &[u8]) -> Volume {
     assert_eq!(&block(image, 17)[..7], b"\xffCD001\x01");
     assert_eq!(both_32(&descriptor[80..88]) * BLOCK, image.len(), "volume size");
     let root = record(image, &descriptor[156..190]);
-    let mut reader = Reader {
-        image,
-        entries: BTreeMap::new(),
-        used: BTreeSet::new(),
-        directories: Vec::new(),
-    };
+    let mut reader =
+        Reader { image, entries: BTreeMap::new(), used: BTreeSet::new(), directories: Vec::new() };
     reader.walk("", root.block, root.size, root.block, 1);
     reader.check_path_tables(descriptor);
     let id = String::from_utf8(descriptor[40..72].to_vec()).unwrap();
-    Volume {
-        id: id.trim_end().to_owned(),
-        entries: reader.entries,
-    }
+    Volume { id: id.trim_end().to_owned(), entries: reader.entries }
 }
 
 struct Reader<'a> {
@@ -54,10 +47,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn walk(&mut self, path: &str, at: usize, size: usize, parent: usize, depth: usize) {
         self.take_blocks(at, size);
-        assert!(
-            size > 0 && size.is_multiple_of(BLOCK),
-            "directory in whole blocks"
-        );
+        assert!(size > 0 && size.is_multiple_of(BLOCK), "directory in whole blocks");
         let mut records = Vec::new();
         for number in 0..size / BLOCK {
             let bytes = block(self.image, at + number);
@@ -70,24 +60,15 @@ impl Reader<'_> {
             }
         }
         let (this, above) = (&records[0], &records[1]);
-        assert_eq!(
-            (this.identifier.as_slice(), this.block, this.size),
-            (&[0][..], at, size)
-        );
+        assert_eq!((this.identifier.as_slice(), this.block, this.size), (&[0][..], at, size));
         assert_eq!((above.identifier.as_slice(), above.block), (&[1][..], parent));
         if path.is_empty() {
             assert_eq!(this.entries["SP"], [0xbe, 0xef, 0]);
             assert!(this.entries["ER"][4..].starts_with(b"RRIP_1991A"));
             self.directories.push((at, at, vec![0], 0));
         }
-        let keys: Vec<_> = records[2..]
-            .iter()
-            .map(|record| padded(&record.identifier))
-            .collect();
-        assert!(
-            keys.windows(2).all(|pair| pair[0] < pair[1]),
-            "sorted and unique: {keys:?}"
-        );
+        let keys: Vec<_> = records[2..].iter().map(|record| padded(&record.identifier)).collect();
+        assert!(keys.windows(2).all(|pair| pair[0] < pair[1]), "sorted and unique: {keys:?}");
         for record in &records[2..] {
             self.entry(path, record, at, depth);
         }
@@ -103,8 +84,7 @@ impl Reader<'_> {
         let mode = both_32(&attributes[..8]) as u32;
         assert_eq!(mode & 0o170000 == 0o040000, record.directory);
         if record.directory {
-            self.directories
-                .push((record.block, parent, record.identifier.clone(), depth));
+            self.directories.push((record.block, parent, record.identifier.clone(), depth));
             self.walk(&format!("{path}/"), record.block, record.size, parent, depth + 1);
             self.entries.insert(path, (mode, Vec::new()));
         } else {
@@ -150,21 +130,14 @@ impl Reader<'_> {
             .iter()
             .map(|(place, parent, identifier)| (*place, table[parent - 1].0, identifier.clone()))
             .collect();
-        let found = self
-            .directories
-            .iter()
-            .map(|(at, parent, identifier, _)| (*at, *parent, identifier.clone()));
+        let found =
+            self.directories.iter().map(|(at, parent, identifier, _)| (*at, *parent, identifier.clone()));
         assert_eq!(listed, found.collect());
         assert_eq!(table.len(), self.directories.len());
         let depth_of: BTreeMap<_, _> = self.directories.iter().map(|d| (d.0, d.3)).collect();
-        let keys: Vec<_> = table
-            .iter()
-            .map(|(place, parent, id)| (depth_of[place], *parent, padded(id)))
-            .collect();
-        assert!(
-            keys.windows(2).all(|pair| pair[0] < pair[1]),
-            "order of the path table: {keys:?}"
-        );
+        let keys: Vec<_> =
+            table.iter().map(|(place, parent, id)| (depth_of[place], *parent, padded(id))).collect();
+        assert!(keys.windows(2).all(|pair| pair[0] < pair[1]), "order of the path table: {keys:?}");
         self.take_blocks(little, size);
         self.take_blocks(big, size);
     }
@@ -209,22 +182,13 @@ fn system_use(image: &[u8], mut area: &[u8], entries: &mut BTreeMap<String, Vec<
 fn check_identifier(identifier: &[u8], directory: bool) {
     let text = std::str::from_utf8(identifier).unwrap();
     let valid = |part: &str, most| {
-        part.len() <= most
-            && part
-                .chars()
-                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        part.len() <= most && part.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
     };
     if directory {
         assert!(!text.is_empty() && valid(text, 8), "{text}");
     } else {
-        let (stem, extension) = text
-            .strip_suffix(";1")
-            .and_then(|name| name.split_once('.'))
-            .expect(text);
-        assert!(
-            valid(stem, 8) && valid(extension, 3) && stem.len() + extension.len() > 0,
-            "{text}"
-        );
+        let (stem, extension) = text.strip_suffix(";1").and_then(|name| name.split_once('.')).expect(text);
+        assert!(valid(stem, 8) && valid(extension, 3) && stem.len() + extension.len() > 0, "{text}");
     }
 }
 

@@ -51,13 +51,8 @@ impl Tree {
         for (index, file) in files.iter().enumerate() {
             root.insert(&file.path, index)?;
         }
-        let mut tree = Tree {
-            directories: vec![Directory {
-                parent: 0,
-                identifier: vec![0],
-                entries: Vec::new(),
-            }],
-        };
+        let mut tree =
+            Tree { directories: vec![Directory { parent: 0, identifier: vec![0], entries: Vec::new() }] };
         // Breadth first, which gives the numbers of the path table.
         let mut level = vec![(0, &root)];
         while !level.is_empty() {
@@ -81,19 +76,11 @@ impl Tree {
         let mut entries = Vec::new();
         for name in folder.folders.keys() {
             let identifier = directory_identifier(name, &mut taken);
-            entries.push(Entry {
-                identifier,
-                name: (*name).to_owned(),
-                node: Node::Directory(0),
-            });
+            entries.push(Entry { identifier, name: (*name).to_owned(), node: Node::Directory(0) });
         }
         for (name, index) in &folder.files {
             let identifier = file_identifier(name, &mut taken);
-            entries.push(Entry {
-                identifier,
-                name: (*name).to_owned(),
-                node: Node::File(*index),
-            });
+            entries.push(Entry { identifier, name: (*name).to_owned(), node: Node::File(*index) });
         }
         entries.sort_by_key(|entry| sort_key(&entry.identifier));
         for entry in &mut entries {
@@ -101,11 +88,7 @@ impl Tree {
                 let child = self.directories.len();
                 entry.node = Node::Directory(child);
                 let identifier = entry.identifier.clone();
-                self.directories.push(Directory {
-                    parent: number,
-                    identifier,
-                    entries: Vec::new(),
-                });
+                self.directories.push(Directory { parent: number, identifier, entries: Vec::new() });
                 next.push((child, &folder.folders[entry.name.as_str()]));
             }
         }
@@ -115,9 +98,7 @@ impl Tree {
     /// Links of a directory: its name, its `.`, its children's `..`.
     pub(super) fn links(&self, directory: usize) -> u32 {
         let children = self.directories[directory].entries.iter();
-        2 + children
-            .filter(|entry| matches!(entry.node, Node::Directory(_)))
-            .count() as u32
+        2 + children.filter(|entry| matches!(entry.node, Node::Directory(_))).count() as u32
     }
 }
 
@@ -125,23 +106,14 @@ impl<'a> Folder<'a> {
     fn insert(&mut self, path: &'a str, index: usize) -> Result<(), Error> {
         let owned = || path.to_owned();
         let parts: Vec<&str> = path.split('/').collect();
-        if parts
-            .iter()
-            .any(|part| ["", ".", ".."].contains(part) || part.contains('\0'))
-        {
+        if parts.iter().any(|part| ["", ".", ".."].contains(part) || part.contains('\0')) {
             return Err(Error::Path { path: owned() });
         }
         if parts.iter().any(|part| part.len() > NAME_LIMIT) {
-            return Err(Error::NameTooLong {
-                path: owned(),
-                limit: NAME_LIMIT,
-            });
+            return Err(Error::NameTooLong { path: owned(), limit: NAME_LIMIT });
         }
         if parts.len() > DEPTH_LIMIT + 1 {
-            return Err(Error::TooDeep {
-                path: owned(),
-                limit: DEPTH_LIMIT,
-            });
+            return Err(Error::TooDeep { path: owned(), limit: DEPTH_LIMIT });
         }
         let (name, parents) = parts.split_last().ok_or_else(|| Error::Path { path: owned() })?;
         let mut folder = self;
@@ -165,9 +137,7 @@ fn file_identifier(name: &str, taken: &mut BTreeSet<Vec<u8>>) -> Vec<u8> {
         _ => (name, ""),
     };
     let extension = short(extension, 3);
-    unique(&short(stem, 8), taken, |stem| {
-        format!("{stem}.{extension};1").into_bytes()
-    })
+    unique(&short(stem, 8), taken, |stem| format!("{stem}.{extension};1").into_bytes())
 }
 
 /// The short name of a directory: eight characters.
@@ -178,11 +148,7 @@ fn directory_identifier(name: &str, taken: &mut BTreeSet<Vec<u8>>) -> Vec<u8> {
 /// At most `length` characters, of those that ECMA-119 section 7.4.1 allows.
 fn short(text: &str, length: usize) -> String {
     let allowed = |c: char| {
-        if c.is_ascii_alphanumeric() {
-            c.to_ascii_uppercase()
-        } else {
-            '_'
-        }
+        if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }
     };
     text.chars().take(length).map(allowed).collect()
 }

@@ -109,29 +109,23 @@ pub fn files(values: &Values) -> Result<Vec<File>, Error> {
         plain("etc_environment", env::etc_environment(values)?),
     ];
     files.extend(guest::scripts());
-    files.extend(
-        values
-            .provisions
-            .iter()
-            .enumerate()
-            .filter_map(|(index, provision)| {
-                let (folder, content, executable) = match &provision.mode {
-                    ProvisionMode::System { script } => ("system", script, true),
-                    ProvisionMode::User { script } => ("user", script, true),
-                    ProvisionMode::Dependency { script, .. } => ("dependency", script, true),
-                    ProvisionMode::Data(file) => ("data", &file.content, false),
-                    // Part of `user-data`, not built, and the host's business.
-                    ProvisionMode::Boot { .. } | ProvisionMode::Yq { .. } | ProvisionMode::Ansible { .. } => {
-                        return None;
-                    }
-                };
-                Some(File {
-                    path: format!("provision.{folder}/{index:08}"),
-                    content: content.clone().into_bytes(),
-                    executable,
-                })
-            }),
-    );
+    files.extend(values.provisions.iter().enumerate().filter_map(|(index, provision)| {
+        let (folder, content, executable) = match &provision.mode {
+            ProvisionMode::System { script } => ("system", script, true),
+            ProvisionMode::User { script } => ("user", script, true),
+            ProvisionMode::Dependency { script, .. } => ("dependency", script, true),
+            ProvisionMode::Data(file) => ("data", &file.content, false),
+            // Part of `user-data`, not built, and the host's business.
+            ProvisionMode::Boot { .. } | ProvisionMode::Yq { .. } | ProvisionMode::Ansible { .. } => {
+                return None;
+            }
+        };
+        Some(File {
+            path: format!("provision.{folder}/{index:08}"),
+            content: content.clone().into_bytes(),
+            executable,
+        })
+    }));
     Ok(files)
 }
 
@@ -144,11 +138,7 @@ pub fn unsupported(values: &Values) -> Vec<String> {
 }
 
 fn plain(path: &str, content: String) -> File {
-    File {
-        path: path.to_owned(),
-        content: content.into_bytes(),
-        executable: false,
-    }
+    File { path: path.to_owned(), content: content.into_bytes(), executable: false }
 }
 
 fn check_user(values: &Values) -> Result<(), Error> {
@@ -159,11 +149,7 @@ fn check_user(values: &Values) -> Result<(), Error> {
     if user.uid == 0 {
         return Err(Error::RootUid);
     }
-    let fields = [
-        ("user.name", &user.name),
-        ("user.home", &user.home),
-        ("user.shell", &user.shell),
-    ];
+    let fields = [("user.name", &user.name), ("user.home", &user.home), ("user.shell", &user.shell)];
     if let Some((field, _)) = fields.into_iter().find(|(_, value)| value.is_empty()) {
         return Err(Error::EmptyField { field });
     }

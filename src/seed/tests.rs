@@ -26,11 +26,7 @@ fn default_values() -> Values {
             passwordless_sudo: true,
         },
         ssh_public_keys: vec!["ssh-ed25519 AAAAC3Nz/x+y= lima".to_owned()],
-        nics: vec![Nic {
-            name: "eth0".to_owned(),
-            mac: "52:55:55:ff:ef:5c".to_owned(),
-            metric: 200,
-        }],
+        nics: vec![Nic { name: "eth0".to_owned(), mac: "52:55:55:ff:ef:5c".to_owned(), metric: 200 }],
         dns: vec!["192.168.5.3".parse().unwrap()],
         slirp: Slirp {
             gateway: "192.168.5.2".parse().unwrap(),
@@ -61,17 +57,11 @@ fn full_values() -> Values {
         path: "/etc/x.conf".to_owned(),
         permissions: "0600".to_owned(),
     };
-    let system = || ProvisionMode::System {
-        script: "#!/bin/sh\n".to_owned(),
-    };
+    let system = || ProvisionMode::System { script: "#!/bin/sh\n".to_owned() };
     let modes = [
         system(),
-        ProvisionMode::User {
-            script: "#!/bin/bash\n".to_owned(),
-        },
-        ProvisionMode::Boot {
-            script: "#!/bin/sh\necho \"$PARAM_k\" it's\n".to_owned(),
-        },
+        ProvisionMode::User { script: "#!/bin/bash\n".to_owned() },
+        ProvisionMode::Boot { script: "#!/bin/sh\necho \"$PARAM_k\" it's\n".to_owned() },
         ProvisionMode::Data(data),
         ProvisionMode::Yq {
             expression: ".a = 1".to_owned(),
@@ -80,31 +70,18 @@ fn full_values() -> Values {
             owner: "root:root".to_owned(),
             permissions: "644".to_owned(),
         },
-        ProvisionMode::Dependency {
-            script: "#!/bin/sh\n".to_owned(),
-            skip_default_resolution: true,
-        },
-        ProvisionMode::Ansible {
-            playbook: "p.yaml".to_owned(),
-        },
+        ProvisionMode::Dependency { script: "#!/bin/sh\n".to_owned(), skip_default_resolution: true },
+        ProvisionMode::Ansible { playbook: "p.yaml".to_owned() },
         system(),
     ];
     let mut values = default_values();
     values.user.comment = "Anna \"O'Neill\":\u{7} #1".to_owned();
     values.user.passwordless_sudo = false;
     values.upgrade_packages = true;
-    values.nics.push(Nic {
-        name: "lima0".to_owned(),
-        mac: "52:55:55:DD:ee:ff".to_owned(),
-        metric: 100,
-    });
-    values.env = [
-        ("https_proxy", "http://192.168.5.2:3128"),
-        ("FOO", "b r"),
-        ("HTTPS_PROXY", "x"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into();
+    values.nics.push(Nic { name: "lima0".to_owned(), mac: "52:55:55:DD:ee:ff".to_owned(), metric: 100 });
+    values.env = [("https_proxy", "http://192.168.5.2:3128"), ("FOO", "b r"), ("HTTPS_PROXY", "x")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
     values.params = [("internal_netplanOptional", "true"), ("k", "v 'w'")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
@@ -127,9 +104,7 @@ fn every_document_of_an_instance_with_everything_is_the_committed_one() {
 }
 
 fn check_golden(folder: &str, values: &Values) {
-    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("src/seed/golden")
-        .join(folder);
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/seed/golden").join(folder);
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let mut documents: BTreeMap<String, String> = files(values)
         .unwrap()
@@ -167,11 +142,7 @@ fn files_are_numbered_by_their_place_in_the_merged_list() {
     ];
     assert_eq!(provisions, expected);
     assert_eq!(unsupported(&full_values()), ["provision[4] (mode `yq`)"]);
-    let longest = files
-        .iter()
-        .flat_map(|file| file.path.split('/'))
-        .map(str::len)
-        .max();
+    let longest = files.iter().flat_map(|file| file.path.split('/')).map(str::len).max();
     assert!(longest <= Some(30), "names on the volume have a documented limit");
 }
 
@@ -182,55 +153,30 @@ fn a_user_who_cannot_be_is_refused_by_field() {
         change(&mut values);
         files(&values).unwrap_err().to_string()
     };
-    assert_eq!(
-        refused(&|v| v.user.name = "root".to_owned()),
-        "the guest's user must not be `root`"
-    );
-    assert_eq!(
-        refused(&|v| v.user.uid = 0),
-        "the guest's user must not have uid 0"
-    );
+    assert_eq!(refused(&|v| v.user.name = "root".to_owned()), "the guest's user must not be `root`");
+    assert_eq!(refused(&|v| v.user.uid = 0), "the guest's user must not have uid 0");
     assert_eq!(refused(&|v| v.user.home.clear()), "`user.home` must not be empty");
-    assert_eq!(
-        refused(&|v| v.user.shell.clear()),
-        "`user.shell` must not be empty"
-    );
-    assert_eq!(
-        refused(&|v| v.ssh_public_keys.clear()),
-        "no ssh public key for the guest's user"
-    );
+    assert_eq!(refused(&|v| v.user.shell.clear()), "`user.shell` must not be empty");
+    assert_eq!(refused(&|v| v.ssh_public_keys.clear()), "no ssh public key for the guest's user");
     let home = "the value of `LIMA_CIDATA_HOME` must be one line, without NUL";
     assert_eq!(refused(&|v| v.user.home = "/a\nb".to_owned()), home);
     let param = "the value of `PARAM_k` must be one line, without NUL";
-    assert_eq!(
-        refused(&|v| drop(v.params.insert("k".to_owned(), "a\nb".to_owned()))),
-        param
-    );
+    assert_eq!(refused(&|v| drop(v.params.insert("k".to_owned(), "a\nb".to_owned()))), param);
     let name =
         "`1k` cannot be the name of a parameter (field `param`): want a letter, then letters, digits and `_`";
-    assert_eq!(
-        refused(&|v| drop(v.params.insert("1k".to_owned(), String::new()))),
-        name
-    );
+    assert_eq!(refused(&|v| drop(v.params.insert("1k".to_owned(), String::new()))), name);
     let env = "the value of `FOO` must be one line, without NUL";
-    assert_eq!(
-        refused(&|v| drop(v.env.insert("FOO".to_owned(), "a\nb".to_owned()))),
-        env
-    );
+    assert_eq!(refused(&|v| drop(v.env.insert("FOO".to_owned(), "a\nb".to_owned()))), env);
     let env = "`A=B` cannot be the name of an environment variable (field `env`)";
-    assert_eq!(
-        refused(&|v| drop(v.env.insert("A=B".to_owned(), String::new()))),
-        env
-    );
+    assert_eq!(refused(&|v| drop(v.env.insert("A=B".to_owned(), String::new()))), env);
 }
 
 /// A document's value behind a path of keys and indices.
 fn at<'a>(document: &'a Value, path: &str) -> &'a Value {
-    path.split('.')
-        .fold(document, |value, key| match key.parse::<usize>() {
-            Ok(index) => &value[index],
-            Err(_) => &value[key],
-        })
+    path.split('.').fold(document, |value, key| match key.parse::<usize>() {
+        Ok(index) => &value[index],
+        Err(_) => &value[key],
+    })
 }
 
 /// Strings that are likely to break a document or a script.

@@ -66,9 +66,7 @@ fn mac(nic: &Nic) -> String {
 }
 
 fn addresses(list: &[IpAddr], indent: usize) -> String {
-    list.iter()
-        .map(|address| format!("{:indent$}- {address}\n", ""))
-        .collect()
+    list.iter().map(|address| format!("{:indent$}- {address}\n", "")).collect()
 }
 
 /// Keys up to `users`.
@@ -142,27 +140,17 @@ fn boot_commands(values: &Values) -> Vec<String> {
     let mut commands = vec![guest::early(&values.iid)];
     if !values.plain {
         // The address that the host's resolver has for it, or Debian's for a machine whose address is not known.
-        let address = values
-            .slirp
-            .address
-            .map_or("127.0.1.1".to_owned(), |a| a.to_string());
+        let address = values.slirp.address.map_or("127.0.1.1".to_owned(), |a| a.to_string());
         commands.push(guest::own_name(&address, &values.hostname));
         if values.udp_dns_port != 0 || values.tcp_dns_port != 0 {
             commands.push(guest::load_redirect_modules());
         }
     }
     if let Some(first) = values.nics.first() {
-        let nics = values
-            .nics
-            .iter()
-            .map(|nic| (nic.name.as_str(), nic.mac.as_str()));
+        let nics = values.nics.iter().map(|nic| (nic.name.as_str(), nic.mac.as_str()));
         commands.push(guest::name_nics(nics, &first.name));
     }
-    let params: Vec<_> = values
-        .params
-        .iter()
-        .map(|(k, v)| (k.as_str(), v.as_str()))
-        .collect();
+    let params: Vec<_> = values.params.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     for (index, provision) in values.provisions.iter().enumerate() {
         if let ProvisionMode::Boot { script } = &provision.mode {
             commands.push(guest::boot_provision(index, &params, script));

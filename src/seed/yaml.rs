@@ -2,11 +2,7 @@
 
 /// A scalar for one line: plain where no reader could take it for something else, else double-quoted with escapes.
 pub(super) fn scalar(text: &str) -> String {
-    if is_plain(text) {
-        text.to_owned()
-    } else {
-        quoted(text)
-    }
+    if is_plain(text) { text.to_owned() } else { quoted(text) }
 }
 
 /// A double-quoted scalar, whatever the text.
@@ -52,10 +48,7 @@ pub(super) fn text(text: &str, indent: usize) -> String {
         }
     }
     // One line end belongs to whoever writes what follows.
-    out.extend(std::iter::repeat_n(
-        '\n',
-        (text.len() - body.len()).saturating_sub(1),
-    ));
+    out.extend(std::iter::repeat_n('\n', (text.len() - body.len()).saturating_sub(1)));
     out
 }
 
@@ -73,9 +66,7 @@ fn is_plain(text: &str) -> bool {
 fn is_block(text: &str) -> bool {
     text.trim_end_matches('\n').contains('\n')
         && !text.starts_with([' ', '\t', '\n'])
-        && text
-            .chars()
-            .all(|c| matches!(c, '\n' | '\t' | ' '..='~') || is_letter(c))
+        && text.chars().all(|c| matches!(c, '\n' | '\t' | ' '..='~') || is_letter(c))
 }
 
 /// Characters beyond ASCII that every reader takes unescaped.

@@ -36,17 +36,9 @@ impl Client {
     /// is warned about and ignored.
     pub fn find(variable: Option<&str>) -> Result<Client, Error> {
         let mut words = variable.and_then(split_variable).unwrap_or_default();
-        let name = if words.is_empty() {
-            "ssh".to_owned()
-        } else {
-            words.remove(0)
-        };
+        let name = if words.is_empty() { "ssh".to_owned() } else { words.remove(0) };
         let program = process::find(&name).map_err(|_| Error::Missing { program: name })?;
-        Ok(Client {
-            program,
-            leading: words,
-            facts: OnceLock::new(),
-        })
+        Ok(Client { program, leading: words, facts: OnceLock::new() })
     }
 
     /// A command with `args` after the leading words; the caller sets where its output goes.
@@ -91,10 +83,7 @@ impl ClientFacts {
     /// Reads what the probe printed on standard error.
     fn from_words(stderr: &str) -> ClientFacts {
         ClientFacts {
-            version: stderr
-                .lines()
-                .find_map(Version::parse)
-                .unwrap_or(Version(0, 0, 0)),
+            version: stderr.lines().find_map(Version::parse).unwrap_or(Version(0, 0, 0)),
             supports_gssapi: !stderr.contains("Unsupported option \"gssapiauthentication\""),
         }
     }
@@ -139,14 +128,8 @@ mod tests {
     #[test]
     fn versions_are_read_as_clients_print_them() {
         let parse = Version::parse;
-        assert_eq!(
-            parse("OpenSSH_9.2p1 Debian-2+deb12u7, OpenSSL 3.0.17"),
-            Some(Version(9, 2, 1))
-        );
-        assert_eq!(
-            parse("OpenSSH_for_Windows_9.5p1, LibreSSL 3.8.2"),
-            Some(Version(9, 5, 1))
-        );
+        assert_eq!(parse("OpenSSH_9.2p1 Debian-2+deb12u7, OpenSSL 3.0.17"), Some(Version(9, 2, 1)));
+        assert_eq!(parse("OpenSSH_for_Windows_9.5p1, LibreSSL 3.8.2"), Some(Version(9, 5, 1)));
         assert_eq!(parse("OpenSSH_10.0"), Some(Version(10, 0, 0)));
         assert_eq!(parse("Dropbear v2022.83"), None);
         assert!(Version(8, 9, 0) < Version(10, 0, 0));
@@ -156,13 +139,7 @@ mod tests {
     fn one_probe_tells_version_and_gssapi() {
         let words = "command-line line 0: Unsupported option \"gssapiauthentication\"\nOpenSSH_8.4p1, x\n";
         let facts = ClientFacts::from_words(words);
-        assert_eq!(
-            facts,
-            ClientFacts {
-                version: Version(8, 4, 1),
-                supports_gssapi: false
-            }
-        );
+        assert_eq!(facts, ClientFacts { version: Version(8, 4, 1), supports_gssapi: false });
         assert!(ClientFacts::from_words("OpenSSH_9.2p1").supports_gssapi);
     }
 

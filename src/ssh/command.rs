@@ -34,11 +34,7 @@ pub fn master_args(options: &[String], order: &MasterCommand, address: &str, por
 
 fn common(options: &[String]) -> Vec<String> {
     let mut args = vec!["-F".to_owned(), "/dev/null".to_owned()];
-    args.extend(
-        options
-            .iter()
-            .flat_map(|option| ["-o".to_owned(), option.clone()]),
-    );
+    args.extend(options.iter().flat_map(|option| ["-o".to_owned(), option.clone()]));
     args
 }
 
@@ -109,10 +105,7 @@ mod tests {
     fn a_session_ignores_every_configuration_file() {
         let options = ["User=u".to_owned()];
         let args = session_args(&options, &["-t".into()], "127.0.0.1", 2200, "uname -a");
-        assert_eq!(
-            args.join(" "),
-            "-F /dev/null -o User=u -t -p 2200 127.0.0.1 -- uname -a"
-        );
+        assert_eq!(args.join(" "), "-F /dev/null -o User=u -t -p 2200 127.0.0.1 -- uname -a");
         let login = session_args(&options, &[], "127.0.0.1", 2200, "");
         assert_eq!(login.last().unwrap(), "127.0.0.1");
     }

@@ -35,10 +35,7 @@ pub fn ensure_identity(home: &Home) -> Result<(), Error> {
 
 /// A lock on the directory itself, as the real program takes it; it ends with the returned file.
 fn lock_directory(path: &Path) -> Result<File, Error> {
-    let failed = |source| Error::KeyLock {
-        path: path.to_path_buf(),
-        source,
-    };
+    let failed = |source| Error::KeyLock { path: path.to_path_buf(), source };
     let directory = File::open(path).map_err(failed)?;
     let end = Instant::now() + KEYGEN_DEADLINE;
     loop {
@@ -68,10 +65,7 @@ pub fn public_keys(home: &Home, dot_ssh: Option<&Path>) -> Result<Vec<String>, E
         let text = home::read_text(&path)?;
         match check_public_key(&text) {
             Some(key) => keys.push(key.to_owned()),
-            None => tracing::warn!(
-                "public key `{}` does not seem to be in ssh format",
-                path.display()
-            ),
+            None => tracing::warn!("public key `{}` does not seem to be in ssh format", path.display()),
         }
     }
     Ok(keys)
@@ -80,10 +74,7 @@ pub fn public_keys(home: &Home, dot_ssh: Option<&Path>) -> Result<Vec<String>, E
 /// The user's private keys that have a public one beside them, in name order.
 pub fn dot_ssh_identities(dot_ssh: &Path) -> Vec<PathBuf> {
     let files = public_key_files(dot_ssh).into_iter();
-    files
-        .map(|path| path.with_extension(""))
-        .filter(|private| private.exists())
-        .collect()
+    files.map(|path| path.with_extension("")).filter(|private| private.exists()).collect()
 }
 
 fn public_key_files(dot_ssh: &Path) -> Vec<PathBuf> {
@@ -155,17 +146,11 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let home = Home::new(temp.path().join("lh"));
         let keys = public_keys(&home, None).unwrap();
-        assert!(
-            keys[0].starts_with("ssh-ed25519 ") && keys[0].ends_with(" lima"),
-            "{keys:?}"
-        );
+        assert!(keys[0].starts_with("ssh-ed25519 ") && keys[0].ends_with(" lima"), "{keys:?}");
         assert_eq!(public_keys(&home, None).unwrap(), keys);
         let mode = home.identity().metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(
-            home.config_dir().metadata().unwrap().permissions().mode() & 0o777,
-            0o700
-        );
+        assert_eq!(home.config_dir().metadata().unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[test]
@@ -173,9 +158,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let home = Home::new(temp.path().join("lh"));
         let keys: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| public_keys(&home, None).unwrap()))
-                .collect();
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| public_keys(&home, None).unwrap())).collect();
             threads.into_iter().map(|t| t.join().unwrap()).collect()
         });
         assert!(keys.iter().all(|k| k == &keys[0]));

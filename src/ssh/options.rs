@@ -30,11 +30,7 @@ impl Profile {
     /// `Key=Value` for each option. Fails if a value contains a line break, which would smuggle in a line of `ssh.config`.
     pub fn options(&self) -> Result<Vec<String>, Error> {
         let mut options = vec![quoted_path("IdentityFile", &self.identity)];
-        options.extend(
-            self.extra_identities
-                .iter()
-                .map(|key| quoted_path("IdentityFile", key)),
-        );
+        options.extend(self.extra_identities.iter().map(|key| quoted_path("IdentityFile", key)));
         options.extend(
             [
                 "StrictHostKeyChecking=no",
@@ -90,9 +86,7 @@ fn quoted_path(key: &str, path: &std::path::Path) -> String {
 
 fn refuse_line_breaks(options: &[String]) -> Result<(), Error> {
     match options.iter().find(|option| option.contains(['\r', '\n'])) {
-        Some(option) => Err(Error::LineBreak {
-            option: option.clone(),
-        }),
+        Some(option) => Err(Error::LineBreak { option: option.clone() }),
         None => Ok(()),
     }
 }
@@ -122,10 +116,7 @@ mod tests {
             forward_agent: false,
             forward_x11: false,
             forward_x11_trusted: false,
-            client: ClientFacts {
-                version: Version(9, 2, 1),
-                supports_gssapi: true,
-            },
+            client: ClientFacts { version: Version(9, 2, 1), supports_gssapi: true },
             has_aes: true,
         }
     }
@@ -154,35 +145,19 @@ mod tests {
     #[test]
     fn old_or_small_clients_get_what_they_know() {
         let mut old = profile();
-        old.client = ClientFacts {
-            version: Version(8, 0, 9),
-            supports_gssapi: false,
-        };
+        old.client = ClientFacts { version: Version(8, 0, 9), supports_gssapi: false };
         let options = old.options().unwrap();
-        assert!(
-            !options
-                .iter()
-                .any(|o| o.starts_with("Ciphers") || o.starts_with("GSSAPI"))
-        );
+        assert!(!options.iter().any(|o| o.starts_with("Ciphers") || o.starts_with("GSSAPI")));
         let mut small = profile();
         small.has_aes = false;
-        assert!(
-            small
-                .options()
-                .unwrap()
-                .contains(&r#"Ciphers="^chacha20-poly1305@openssh.com""#.to_owned())
-        );
+        assert!(small.options().unwrap().contains(&r#"Ciphers="^chacha20-poly1305@openssh.com""#.to_owned()));
     }
 
     #[test]
     fn keys_of_the_user_follow_ours_and_forwards_come_last() {
         let mut profile = profile();
         profile.extra_identities = vec!["/home/u/.ssh/id_rsa".into()];
-        (
-            profile.forward_agent,
-            profile.forward_x11,
-            profile.forward_x11_trusted,
-        ) = (true, true, true);
+        (profile.forward_agent, profile.forward_x11, profile.forward_x11_trusted) = (true, true, true);
         let options = profile.options().unwrap();
         assert_eq!(options[1], r#"IdentityFile="/home/u/.ssh/id_rsa""#);
         assert_eq!(
@@ -204,16 +179,8 @@ mod tests {
 
     #[test]
     fn the_configuration_has_one_line_an_option_and_ends_with_the_port() {
-        let text = ssh_config(
-            "lima-d",
-            &["User=u".into(), "Ciphers=\"^a=b\"".into()],
-            "127.0.0.1",
-            39123,
-        )
-        .unwrap();
-        assert_eq!(
-            text,
-            "Host lima-d\n  User u\n  Ciphers \"^a=b\"\n  Hostname 127.0.0.1\n  Port 39123\n"
-        );
+        let text =
+            ssh_config("lima-d", &["User=u".into(), "Ciphers=\"^a=b\"".into()], "127.0.0.1", 39123).unwrap();
+        assert_eq!(text, "Host lima-d\n  User u\n  Ciphers \"^a=b\"\n  Hostname 127.0.0.1\n  Port 39123\n");
     }
 }

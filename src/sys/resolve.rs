@@ -48,9 +48,7 @@ pub enum ResolveError {
 /// Configured search lists apply to a name without a dot. Numeric names are parsed, not looked up.
 pub fn addresses(name: &str, family: Family) -> Result<Vec<IpAddr>, ResolveError> {
     let Ok(c_name) = CString::new(name) else {
-        return Err(ResolveError::NoName {
-            name: name.to_owned(),
-        });
+        return Err(ResolveError::NoName { name: name.to_owned() });
     };
     // SAFETY: an addrinfo of zeros is what the manual asks for as hints: null pointers and no flags.
     let mut hints: libc::addrinfo = unsafe { std::mem::zeroed() };
@@ -81,9 +79,7 @@ pub fn addresses(name: &str, family: Family) -> Result<Vec<IpAddr>, ResolveError
     // SAFETY: `list` came from getaddrinfo and is freed once.
     unsafe { libc::freeaddrinfo(list) };
     if found.is_empty() {
-        return Err(ResolveError::NoAddress {
-            name: name.to_owned(),
-        });
+        return Err(ResolveError::NoAddress { name: name.to_owned() });
     }
     Ok(found)
 }
@@ -151,19 +147,13 @@ mod tests {
 
     #[test]
     fn a_name_with_a_zero_byte_is_not_known() {
-        assert!(matches!(
-            addresses("a\0b", Family::V4),
-            Err(ResolveError::NoName { .. })
-        ));
+        assert!(matches!(addresses("a\0b", Family::V4), Err(ResolveError::NoName { .. })));
     }
 
     #[test]
     fn an_address_of_the_other_family_is_not_given() {
         assert!(addresses("127.0.0.1", Family::V6).is_err());
-        assert_eq!(
-            addresses("127.0.0.1", Family::V4).unwrap(),
-            [IpAddr::from([127, 0, 0, 1])]
-        );
+        assert_eq!(addresses("127.0.0.1", Family::V4).unwrap(), [IpAddr::from([127, 0, 0, 1])]);
     }
 
     #[test]

@@ -13,11 +13,7 @@ pub fn new_session(command: &mut Command) {
     unsafe {
         command.pre_exec(|| {
             // A group leader cannot start a session; a freshly forked child never is one, so an error here is real.
-            if libc::setsid() < 0 {
-                Err(std::io::Error::last_os_error())
-            } else {
-                Ok(())
-            }
+            if libc::setsid() < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
         });
     }
 }
@@ -91,13 +87,8 @@ mod tests {
         first.write_all(b"x").unwrap();
         let mut keep = second.try_clone().unwrap();
         let mut command = Command::new("sh");
-        command
-            .args(["-c", "printf one >&4; printf two >&3"])
-            .stdin(Stdio::null());
-        pass_fds(
-            &mut command,
-            vec![first.try_clone().unwrap().into(), second.into()],
-        );
+        command.args(["-c", "printf one >&4; printf two >&3"]).stdin(Stdio::null());
+        pass_fds(&mut command, vec![first.try_clone().unwrap().into(), second.into()]);
         assert!(command.status().unwrap().success());
         let mut text = String::new();
         std::io::Seek::rewind(&mut keep).unwrap();
@@ -108,10 +99,7 @@ mod tests {
     #[test]
     fn a_new_session_has_no_terminal_and_its_own_group() {
         let mut command = Command::new("sh");
-        command.args([
-            "-c",
-            "ps -o sid= -p $$ 2>/dev/null || cut -d' ' -f6 /proc/$$/stat",
-        ]);
+        command.args(["-c", "ps -o sid= -p $$ 2>/dev/null || cut -d' ' -f6 /proc/$$/stat"]);
         new_session(&mut command);
         let output = command.output().unwrap();
         let own = nix::unistd::getsid(None).unwrap().to_string();

@@ -103,47 +103,31 @@ impl Guest<'_> {
     #[track_caller]
     fn says(&self, script: &str) -> String {
         let seen = self.world.limactl(["shell", "g", "sh", "-c", script]).seen();
-        assert_eq!(
-            (seen.status, seen.stderr.as_str()),
-            (0, ""),
-            "{script}: {seen:#?}"
-        );
+        assert_eq!((seen.status, seen.stderr.as_str()), (0, ""), "{script}: {seen:#?}");
         seen.stdout.trim_end_matches('\n').to_owned()
     }
 }
 
 fn told_by_the_start(promises: &mut Promises, start: &Seen) {
     promises.keep("READY is the last word of a start", || {
-        assert!(
-            start.stderr.ends_with(&format!("level=info msg=\"{READY}\"\n")),
-            "{start:#?}"
-        );
+        assert!(start.stderr.ends_with(&format!("level=info msg=\"{READY}\"\n")), "{start:#?}");
     });
-    promises.keep(
-        "each requirement is announced and satisfied, the user's probe under its own name",
-        || {
-            for words in [
-                "Waiting for the essential requirement 1 of 3: `ssh`",
-                "The essential requirement 1 of 3 is satisfied",
-                "Waiting for the essential requirement 2 of 3: `user session is ready for ssh`",
-                "The essential requirement 3 of 3 is satisfied",
-                "Waiting for the optional requirement 1 of 1: `the system script has run`",
-                "The optional requirement 1 of 1 is satisfied",
-                "The final requirement 1 of 1 is satisfied",
-            ] {
-                assert!(
-                    start.stderr.contains(&format!("[hostagent] {words}")),
-                    "{words}: {start:#?}"
-                );
-            }
-        },
-    );
+    promises.keep("each requirement is announced and satisfied, the user's probe under its own name", || {
+        for words in [
+            "Waiting for the essential requirement 1 of 3: `ssh`",
+            "The essential requirement 1 of 3 is satisfied",
+            "Waiting for the essential requirement 2 of 3: `user session is ready for ssh`",
+            "The essential requirement 3 of 3 is satisfied",
+            "Waiting for the optional requirement 1 of 1: `the system script has run`",
+            "The optional requirement 1 of 1 is satisfied",
+            "The final requirement 1 of 1 is satisfied",
+        ] {
+            assert!(start.stderr.contains(&format!("[hostagent] {words}")), "{words}: {start:#?}");
+        }
+    });
     promises.keep("the stages of the boot are told while waiting", || {
         for words in ["the kernel starts", "cloud-init sets the guest up"] {
-            assert!(
-                start.stderr.contains(&format!("[hostagent] Guest: {words}")),
-                "{words}: {start:#?}"
-            );
+            assert!(start.stderr.contains(&format!("[hostagent] Guest: {words}")), "{words}: {start:#?}");
         }
     });
     promises.keep("a provision script that failed is warned about by name", || {
@@ -154,11 +138,7 @@ fn told_by_the_start(promises: &mut Promises, start: &Seen) {
 fn entered(promises: &mut Promises, guest: &Guest) {
     let world = guest.world;
     promises.keep("a shell runs commands, with their input and exit codes", || {
-        world
-            .limactl(["shell", "g", "uname", "-s"])
-            .stdout("Linux\n")
-            .run()
-            .done();
+        world.limactl(["shell", "g", "uname", "-s"]).stdout("Linux\n").run().done();
         world
             .limactl(["shell", "g", "sh", "-c", "cat; echo bad >&2; exit 7"])
             .stdin("in\n")
@@ -172,39 +152,24 @@ fn entered(promises: &mut Promises, guest: &Guest) {
             .stdout("a b|$HOME|it's|")
             .run()
             .done();
-        let seen = world
-            .limactl(["shell", "--workdir=/nonexistent", "g", "pwd"])
-            .seen()
-            .ended_with(1);
+        let seen = world.limactl(["shell", "--workdir=/nonexistent", "g", "pwd"]).seen().ended_with(1);
         seen.says("cd: /nonexistent: No such file or directory").done();
     });
-    promises.keep(
-        "the user has the name, number, home and shell that the configuration says",
-        || {
-            let user = world.json("g")["config"]["user"].clone();
-            let text = |key: &str| user[key].as_str().unwrap_or_default().to_owned();
-            let expected = format!(
-                "{} {} {} {} {}",
-                text("name"),
-                user["uid"],
-                text("home"),
-                text("home"),
-                text("shell")
-            );
-            assert_eq!(
-                guest.says("echo $(id -un) $(id -u) $(pwd) $HOME $(getent passwd $(id -un) | cut -d: -f7)"),
-                expected
-            );
-        },
-    );
+    promises.keep("the user has the name, number, home and shell that the configuration says", || {
+        let user = world.json("g")["config"]["user"].clone();
+        let text = |key: &str| user[key].as_str().unwrap_or_default().to_owned();
+        let expected =
+            format!("{} {} {} {} {}", text("name"), user["uid"], text("home"), text("home"), text("shell"));
+        assert_eq!(
+            guest.says("echo $(id -un) $(id -u) $(pwd) $HOME $(getent passwd $(id -un) | cut -d: -f7)"),
+            expected
+        );
+    });
     promises.keep("the user may do everything without a password", || {
         assert_eq!(guest.says("sudo -n id -u"), "0")
     });
     promises.keep("the architecture and the name are those of the instance", || {
-        assert_eq!(
-            guest.says("uname -mn"),
-            format!("lima-g {}", std::env::consts::ARCH)
-        );
+        assert_eq!(guest.says("uname -mn"), format!("lima-g {}", std::env::consts::ARCH));
     });
 }
 
@@ -215,49 +180,29 @@ fn named(promises: &mut Promises, guest: &Guest, own_hosts: bool) {
             assert!(hosts.lines().any(|line| line == words), "{words}: {hosts}");
         }
     });
-    promises.keep(
-        "questions to the network's name server go to the host's resolver",
-        || {
-            let rules = guest.says("sudo iptables -t nat -S 2>/dev/null || sudo nft list ruleset");
-            for transport in ["udp", "tcp"] {
-                let to_host = |line: &str| {
-                    line.contains("192.168.5.3") && line.contains(transport) && line.contains("192.168.5.2:")
-                };
-                assert!(rules.lines().any(to_host), "{transport}: {rules}");
-            }
-        },
-    );
-    promises.keep(
-        "the programs of the guest resolve the names of this network",
-        || {
-            let names = "host.lima.internal lima-g lima-g.internal static.example alias.example";
-            let found = guest.says(&format!(
-                "for name in {names}; do getent ahostsv4 $name | head -n 1 | cut -d' ' -f1; done"
-            ));
-            assert_eq!(
-                found,
-                "192.168.5.2\n192.168.5.15\n192.168.5.15\n10.1.2.3\n192.168.5.2"
-            );
-        },
-    );
+    promises.keep("questions to the network's name server go to the host's resolver", || {
+        let rules = guest.says("sudo iptables -t nat -S 2>/dev/null || sudo nft list ruleset");
+        for transport in ["udp", "tcp"] {
+            let to_host = |line: &str| {
+                line.contains("192.168.5.3") && line.contains(transport) && line.contains("192.168.5.2:")
+            };
+            assert!(rules.lines().any(to_host), "{transport}: {rules}");
+        }
+    });
+    promises.keep("the programs of the guest resolve the names of this network", || {
+        let names = "host.lima.internal lima-g lima-g.internal static.example alias.example";
+        let found = guest.says(&format!(
+            "for name in {names}; do getent ahostsv4 $name | head -n 1 | cut -d' ' -f1; done"
+        ));
+        assert_eq!(found, "192.168.5.2\n192.168.5.15\n192.168.5.15\n10.1.2.3\n192.168.5.2");
+    });
     let ask = |names: &[&str]| {
         let mut words = vec!["shell", "g", "python3", "-"];
         words.extend(names);
-        guest
-            .world
-            .limactl(words)
-            .stdin(include_str!("ask.py"))
-            .seen()
-            .succeeded()
-            .stdout
+        guest.world.limactl(words).stdin(include_str!("ask.py")).seen().succeeded().stdout
     };
     promises.keep("the name server answers by UDP and by TCP", || {
-        let answers = ask(&[
-            "host.lima.internal",
-            "lima-g",
-            "LIMA-G.Internal",
-            "static.example",
-        ]);
+        let answers = ask(&["host.lima.internal", "lima-g", "LIMA-G.Internal", "static.example"]);
         let expected = "udp host.lima.internal 0 192.168.5.2\ntcp host.lima.internal 0 192.168.5.2\n\
                         udp lima-g 0 192.168.5.15\ntcp lima-g 0 192.168.5.15\n\
                         udp LIMA-G.Internal 0 192.168.5.15\ntcp LIMA-G.Internal 0 192.168.5.15\n\
@@ -265,20 +210,11 @@ fn named(promises: &mut Promises, guest: &Guest, own_hosts: bool) {
         assert_eq!(answers, expected);
     });
     if own_hosts {
-        promises.keep(
-            "a name that only the host's hosts file has is resolved in the guest",
-            || {
-                let (name, address) = ONLY_HERE;
-                assert_eq!(
-                    ask(&[name]),
-                    format!("udp {name} 0 {address}\ntcp {name} 0 {address}\n")
-                );
-                assert_eq!(
-                    guest.says(&format!("getent ahostsv4 {name} | head -n 1 | cut -d' ' -f1")),
-                    address
-                );
-            },
-        );
+        promises.keep("a name that only the host's hosts file has is resolved in the guest", || {
+            let (name, address) = ONLY_HERE;
+            assert_eq!(ask(&[name]), format!("udp {name} 0 {address}\ntcp {name} 0 {address}\n"));
+            assert_eq!(guest.says(&format!("getent ahostsv4 {name} | head -n 1 | cut -d' ' -f1")), address);
+        });
     }
 }
 
@@ -286,48 +222,28 @@ fn set_up(promises: &mut Promises, guest: &Guest) {
     promises.keep("the environment has what `env:` says, whatever is in it", || {
         assert_eq!(guest.says("printenv FRUIT"), "an \"apple\" $HOME 'x'");
         let file = guest.says("cat /etc/environment");
-        assert!(
-            file.contains("#LIMA-START\nFRUIT=an \"apple\" $HOME 'x'\n#LIMA-END"),
-            "{file}"
+        assert!(file.contains("#LIMA-START\nFRUIT=an \"apple\" $HOME 'x'\n#LIMA-END"), "{file}");
+    });
+    promises.keep("every mode of provisioning has run as its user, with the parameters", || {
+        let user = guest.says("echo $(id -un) $HOME");
+        let found = guest
+            .says("cat /run/promise-boot /var/tmp/promise-dependency /var/tmp/promise-system ~/promise-user");
+        assert_eq!(found, format!("boot 0\ndependency 0\nsystem 0 dark blue\nuser {user} dark blue"));
+        assert_eq!(
+            guest.says("sudo stat -c '%a %U:%G' /etc/promise-data; sudo cat /etc/promise-data"),
+            "640 root:root\ncolour=dark blue"
         );
     });
-    promises.keep(
-        "every mode of provisioning has run as its user, with the parameters",
-        || {
-            let user = guest.says("echo $(id -un) $HOME");
-            let found = guest.says(
-                "cat /run/promise-boot /var/tmp/promise-dependency /var/tmp/promise-system ~/promise-user",
-            );
-            assert_eq!(
-                found,
-                format!("boot 0\ndependency 0\nsystem 0 dark blue\nuser {user} dark blue")
-            );
-            assert_eq!(
-                guest.says("sudo stat -c '%a %U:%G' /etc/promise-data; sudo cat /etc/promise-data"),
-                "640 root:root\ncolour=dark blue"
-            );
-        },
-    );
     promises.keep("the root file system has grown to the size of the disk", || {
-        let size: u64 = guest
-            .says("df -B1 --output=size / | tail -n 1")
-            .trim()
-            .parse()
-            .unwrap();
+        let size: u64 = guest.says("df -B1 --output=size / | tail -n 1").trim().parse().unwrap();
         let disk = guest.world.json("g")["disk"].as_u64().unwrap();
         assert!(size > disk / 10 * 9 && size <= disk, "{size} of {disk}");
     });
     promises.keep("the clock is the host's", || {
         let seconds: i64 = guest.says("date +%s").parse().unwrap();
-        let host = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap()
-            .as_secs();
+        let host = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         // An hour is a time zone, a day is a wrong epoch; what the boot and this question took is neither.
-        assert!(
-            (seconds - host as i64).abs() < 600,
-            "{seconds} in the guest, {host} here"
-        );
+        assert!((seconds - host as i64).abs() < 600, "{seconds} in the guest, {host} here");
     });
     promises.keep("nothing is installed in the guest", || {
         assert_eq!(guest.says("ls /usr/local/bin /usr/local/sbin /usr/local/lib/systemd 2>/dev/null | grep -i lima; ps ax | grep -i '[l]ima-guestagent'; true"), "");
@@ -340,18 +256,8 @@ fn seen_from_outside(promises: &mut Promises, world: &World) {
         let cells: Vec<&str> = row.lines().nth(1).unwrap().split_whitespace().collect();
         assert_eq!(cells[..4], ["g", "Running", "127.0.0.1:<PORT>", "qemu"], "{row}");
         let json = world.json("g");
-        for key in [
-            "sshLocalPort",
-            "hostAgentPID",
-            "driverPID",
-            "cpus",
-            "memory",
-            "disk",
-        ] {
-            assert!(
-                json[key].as_u64().is_some_and(|number| number > 0),
-                "{key}: {json}"
-            );
+        for key in ["sshLocalPort", "hostAgentPID", "driverPID", "cpus", "memory", "disk"] {
+            assert!(json[key].as_u64().is_some_and(|number| number > 0), "{key}: {json}");
         }
         assert_eq!(json["driverPID"].as_i64(), Some(world.vm_pid("g").into()));
         assert_eq!(json["param"]["colour"], "dark blue");
@@ -374,35 +280,20 @@ fn seen_from_outside(promises: &mut Promises, world: &World) {
         let body = format!("\r\n\r\n{{\"sshLocalPort\":{}}}", world.json("g")["sshLocalPort"]);
         assert!(text.ends_with(&body), "{text}");
     });
-    promises.keep(
-        "any ssh reaches the guest by the configuration that was written",
-        || {
-            let config = world.instance_file("g", "ssh.config");
-            let output = world
-                .command("ssh")
-                .arg("-F")
-                .arg(config)
-                .args(["lima-g", "hostname"])
-                .output()
-                .unwrap();
-            assert_eq!(String::from_utf8_lossy(&output.stdout), "lima-g\n", "{output:?}");
-        },
-    );
+    promises.keep("any ssh reaches the guest by the configuration that was written", || {
+        let config = world.instance_file("g", "ssh.config");
+        let output =
+            world.command("ssh").arg("-F").arg(config).args(["lima-g", "hostname"]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "lima-g\n", "{output:?}");
+    });
 }
 
 fn stopped(promises: &mut Promises, world: &World) {
     promises.keep("a stop presses the power button and the guest obeys", || {
         let seen = world.limactl(["stop", "g"]).seen().succeeded();
-        let seen = seen
-            .says("[hostagent] Sending QMP system_powerdown command")
-            .says_not("forcibly");
-        seen.says("[hostagent] QEMU has exited")
-            .says("The instance g has shut down")
-            .done();
-        assert_eq!(
-            world.events("g").last(),
-            Some(&serde_json::json!({ "exiting": true }))
-        );
+        let seen = seen.says("[hostagent] Sending QMP system_powerdown command").says_not("forcibly");
+        seen.says("[hostagent] QEMU has exited").says("The instance g has shut down").done();
+        assert_eq!(world.events("g").last(), Some(&serde_json::json!({ "exiting": true })));
     });
     promises.keep("a stop leaves no process, no socket and no pid file", || {
         world.nothing_runs();
@@ -418,39 +309,25 @@ fn stopped(promises: &mut Promises, world: &World) {
 
 fn after_a_second_boot(promises: &mut Promises, guest: &Guest, start: &Seen) {
     promises.keep("a second boot is READY, and its own failures are told", || {
-        assert!(
-            start.stderr.contains(READY) && start.stderr.contains(FAILED),
-            "{start:#?}"
-        );
+        assert!(start.stderr.contains(READY) && start.stderr.contains(FAILED), "{start:#?}");
     });
-    promises.keep(
-        "what was written is still there, and provisioning has run again",
-        || {
-            assert_eq!(guest.says("cat ~/promise-boots"), "once-more\nonce-more");
-            assert_eq!(guest.says("cat /run/promise-boot"), "boot 0");
-        },
-    );
+    promises.keep("what was written is still there, and provisioning has run again", || {
+        assert_eq!(guest.says("cat ~/promise-boots"), "once-more\nonce-more");
+        assert_eq!(guest.says("cat /run/promise-boot"), "boot 0");
+    });
     promises.keep("the guest's journal shows that it was shut down in order", || {
         let journal = guest.says("sudo journalctl -q -b -1 -o cat -n 200 2>/dev/null | grep -ciE 'power.?off|power key|powering off'");
         assert_ne!(journal, "0");
     });
     promises.keep("names resolve after a second boot as after the first", || {
-        assert_eq!(
-            guest.says("getent ahostsv4 lima-g.internal | head -n 1 | cut -d' ' -f1"),
-            "192.168.5.15"
-        );
+        assert_eq!(guest.says("getent ahostsv4 lima-g.internal | head -n 1 | cut -d' ' -f1"), "192.168.5.15");
         assert_eq!(guest.says("grep -c host.lima.internal /etc/hosts"), "1");
     });
 }
 
 fn deleted(promises: &mut Promises, world: &World) {
     promises.keep("a deletion leaves no process and no file", || {
-        world
-            .limactl(["delete", "-f", "g"])
-            .seen()
-            .succeeded()
-            .says("Deleted `g` (`<LH>/g`)")
-            .done();
+        world.limactl(["delete", "-f", "g"]).seen().succeeded().says("Deleted `g` (`<LH>/g`)").done();
         world.nothing_runs();
         assert!(!world.lima_home().join("g").exists());
     });

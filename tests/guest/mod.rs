@@ -51,22 +51,12 @@ fn a_guest_keeps_its_promises_through_two_boots() {
 fn a_guest_boots_through_efi_and_grub() {
     let Some((folder, _turn)) = image() else { return };
     let (world, file) = world(&folder, "debian.yaml", "");
-    let seen = world
-        .limactl(["start", &file])
-        .own_accelerator()
-        .seen()
-        .succeeded();
+    let seen = world.limactl(["start", &file]).own_accelerator().seen().succeeded();
     seen.says("[hostagent] Using system firmware (`")
         .says("READY. Run `limactl shell g` to open the shell.")
         .done();
     world
-        .limactl([
-            "shell",
-            "g",
-            "sh",
-            "-c",
-            "test -d /sys/firmware/efi && grep -c BOOT_IMAGE= /proc/cmdline",
-        ])
+        .limactl(["shell", "g", "sh", "-c", "test -d /sys/firmware/efi && grep -c BOOT_IMAGE= /proc/cmdline"])
         .stdout("1\n")
         .run()
         .done();
@@ -79,21 +69,12 @@ fn a_guest_boots_through_efi_and_grub() {
 fn a_guest_that_is_still_booting_is_explained_and_stopped() {
     let Some((folder, _turn)) = image() else { return };
     let (world, file) = world(&folder, "debian-direct.yaml", "");
-    let seen = world
-        .limactl(["start", "--timeout=3s", &file])
-        .own_accelerator()
-        .seen()
-        .ended_with(1);
+    let seen = world.limactl(["start", "--timeout=3s", &file]).own_accelerator().seen().ended_with(1);
     let seen = seen.says("level=fatal msg=\"did not receive an event with the `running` status in time: ");
     seen.says("the VM is left running: look at it with `limactl shell g`, stop it with `limactl stop g`")
         .done();
     assert_eq!(world.status("g"), "Running");
-    world
-        .limactl(["stop", "g"])
-        .seen()
-        .succeeded()
-        .says("The instance g has shut down")
-        .done();
+    world.limactl(["stop", "g"]).seen().succeeded().says("The instance g has shut down").done();
     assert_eq!(world.status("g"), "Stopped");
     world.nothing_runs();
     world.limactl(["delete", "g"]).seen().succeeded().done();

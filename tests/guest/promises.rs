@@ -25,11 +25,7 @@ impl Promises {
 
     /// Fails if one was broken.
     pub(super) fn end(self) {
-        say(&format!(
-            "guest: {} promises kept, {} broken",
-            self.kept,
-            self.broken.len()
-        ));
+        say(&format!("guest: {} promises kept, {} broken", self.kept, self.broken.len()));
         assert!(self.broken.is_empty(), "broken: {:#?}", self.broken);
     }
 }

@@ -21,11 +21,7 @@ pub(super) fn shells() -> Vec<String> {
     let works = |shell: &&str| {
         let mut words = shell.split(' ');
         let mut command = Command::new(words.next().unwrap_or_default());
-        command
-            .args(words)
-            .args(["-c", "true"])
-            .output()
-            .is_ok_and(|output| output.status.success())
+        command.args(words).args(["-c", "true"]).output().is_ok_and(|output| output.status.success())
     };
     ["sh", "dash", "busybox ash", "bash --posix", "mksh"]
         .into_iter()
@@ -49,26 +45,12 @@ pub(super) struct Run {
 impl Guest {
     /// `None`, after saying why, where namespaces cannot be made.
     pub(super) fn new(values: &Values) -> Option<Guest> {
-        let guest = Guest {
-            world: tempfile::tempdir().unwrap(),
-        };
-        for folder in [
-            "etc",
-            "run",
-            "home/lima.guest",
-            "dev",
-            "out",
-            "fake",
-            "cidata",
-            "hidden",
-        ] {
+        let guest = Guest { world: tempfile::tempdir().unwrap() };
+        for folder in ["etc", "run", "home/lima.guest", "dev", "out", "fake", "cidata", "hidden"] {
             fs::create_dir_all(guest.path(folder)).unwrap();
         }
         for file in seed::files(values).unwrap() {
-            guest.write(
-                &format!("cidata/{}", file.path),
-                &String::from_utf8(file.content).unwrap(),
-            );
+            guest.write(&format!("cidata/{}", file.path), &String::from_utf8(file.content).unwrap());
             guest.set_executable(&format!("cidata/{}", file.path));
         }
         guest.write("early.sh", &early_commands(&guest.read("cidata/user-data")));
@@ -111,12 +93,7 @@ impl Guest {
         if !nix::unistd::geteuid().is_root() {
             unshare.args(["--map-root-user", "--map-auto"]);
         }
-        unshare.args([
-            "sh",
-            &self.text("world.sh"),
-            &self.text(""),
-            &console.display().to_string(),
-        ]);
+        unshare.args(["sh", &self.text("world.sh"), &self.text(""), &console.display().to_string()]);
         let output = unshare.args([before, command, after]).output();
         // The reader below ends when nobody has the terminal open any more.
         drop(pty.slave);
@@ -124,10 +101,7 @@ impl Guest {
         // A terminal whose other side is closed reads as an error, after what was written.
         let _ = fs::File::from(pty.master).read_to_end(&mut text);
         let text = String::from_utf8_lossy(&text).into_owned();
-        let lines = text
-            .lines()
-            .map(str::trim_end)
-            .filter(|line| line.starts_with("LIMA-BOOT"));
+        let lines = text.lines().map(str::trim_end).filter(|line| line.starts_with("LIMA-BOOT"));
         let console = lines.map(str::to_owned).collect();
         match output {
             Ok(output) => Run {
@@ -135,11 +109,7 @@ impl Guest {
                 log: String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
                 console,
             },
-            Err(error) => Run {
-                code: -1,
-                log: error.to_string(),
-                console,
-            },
+            Err(error) => Run { code: -1, log: error.to_string(), console },
         }
     }
 
@@ -197,9 +167,7 @@ impl Drop for Guest {
 fn early_commands(user_data: &str) -> String {
     let document: serde_yaml::Value = serde_yaml::from_str(user_data).unwrap();
     let commands = document["bootcmd"].as_sequence().unwrap().iter();
-    commands
-        .map(|command| format!("{}\n", command.as_str().unwrap()))
-        .collect()
+    commands.map(|command| format!("{}\n", command.as_str().unwrap())).collect()
 }
 
 /// Arguments: folder, terminal, and the three commands. Makes a root of the machine's programs and the folder's files.

@@ -16,10 +16,7 @@ impl World {
                 .args(["create", "-q", "-f", "qcow2"])
                 .args([path.as_os_str(), "16M".as_ref()])
                 .status();
-            assert!(
-                made.expect("qemu-img is installed (package qemu-utils)")
-                    .success()
-            );
+            assert!(made.expect("qemu-img is installed (package qemu-utils)").success());
         }
         path
     }
@@ -123,9 +120,7 @@ impl World {
     /// What the stand-in for QEMU was started with, call by call.
     pub(crate) fn qemu_calls(&self) -> Vec<Vec<String>> {
         let text = fs::read_to_string(self.path("qemu.argv")).unwrap_or_default();
-        text.lines()
-            .map(|line| serde_json::from_str(line).expect("the stand-in writes JSON"))
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).expect("the stand-in writes JSON")).collect()
     }
 
     /// What the stand-in for QEMU is to do from now on.
@@ -170,9 +165,7 @@ impl World {
     pub(crate) fn works_again(&self, name: &str) {
         let start = self.limactl(["start", name]).seen().succeeded();
         assert!(
-            start.stderr.ends_with(&format!(
-                "READY. Run `limactl shell {name}` to open the shell.\"\n"
-            )),
+            start.stderr.ends_with(&format!("READY. Run `limactl shell {name}` to open the shell.\"\n")),
             "{start:#?}"
         );
         self.works_again_from_running(name);
@@ -192,10 +185,7 @@ impl World {
 
 /// Log lines of level info, one for each message.
 pub(crate) fn lines(messages: &[&str]) -> String {
-    messages
-        .iter()
-        .map(|message| format!("level=info msg={}\n", super::run::quoted(message)))
-        .collect()
+    messages.iter().map(|message| format!("level=info msg={}\n", super::run::quoted(message))).collect()
 }
 
 impl Run {
@@ -209,8 +199,7 @@ impl Seen {
     /// The messages of standard error without their level, in order.
     pub(crate) fn messages(&self) -> Vec<String> {
         let message = |line: &str| {
-            line.split_once(" msg=")
-                .map_or(line.to_owned(), |(_, text)| text.trim_matches('"').to_owned())
+            line.split_once(" msg=").map_or(line.to_owned(), |(_, text)| text.trim_matches('"').to_owned())
         };
         self.stderr.lines().map(message).collect()
     }

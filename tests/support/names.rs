@@ -20,15 +20,8 @@ pub(crate) fn put(text: &str, world: &Path) -> String {
     let lima_home = world.join("lh").display().to_string();
     let home = world.join("h").display().to_string();
     let world = world.display().to_string();
-    let text = text
-        .replace(&lima_home, "<LH>")
-        .replace(&home, "<H>")
-        .replace(&world, "<W>");
-    let mut named: String = text
-        .split_inclusive('\n')
-        .map(line)
-        .filter(|line| !is_of_root(line))
-        .collect();
+    let text = text.replace(&lima_home, "<LH>").replace(&home, "<H>").replace(&world, "<W>");
+    let mut named: String = text.split_inclusive('\n').map(line).filter(|line| !is_of_root(line)).collect();
     for (before, name) in NUMBERS {
         named = number_after(&named, before, name);
     }
@@ -37,10 +30,7 @@ pub(crate) fn put(text: &str, world: &Path) -> String {
 
 /// A log line without its time, which must be one; other lines as they are.
 fn line(line: &str) -> String {
-    let Some((time, rest)) = line
-        .strip_prefix("time=\"")
-        .and_then(|rest| rest.split_once("\" "))
-    else {
+    let Some((time, rest)) = line.strip_prefix("time=\"").and_then(|rest| rest.split_once("\" ")) else {
         return line.to_owned();
     };
     assert!(is_rfc3339(time), "not a time: {line}");
@@ -48,10 +38,7 @@ fn line(line: &str) -> String {
 }
 
 fn is_rfc3339(text: &str) -> bool {
-    let pattern = text
-        .chars()
-        .take(19)
-        .map(|c| if c.is_ascii_digit() { '0' } else { c });
+    let pattern = text.chars().take(19).map(|c| if c.is_ascii_digit() { '0' } else { c });
     pattern.collect::<String>() == "0000-00-00T00:00:00" && (text.ends_with('Z') || text.contains(['+', '-']))
 }
 
@@ -85,8 +72,5 @@ fn names_take_the_place_of_what_differs() {
         put(text, world),
         "level=info msg=\"socket at <LH>/x; Sending SIGINT to hostagent process <PID>\"\n"
     );
-    assert_eq!(
-        put("127.0.0.1:0 127.0.0.1:22022 /tmp/w/h", world),
-        "127.0.0.1:0 127.0.0.1:<PORT> <H>"
-    );
+    assert_eq!(put("127.0.0.1:0 127.0.0.1:22022 /tmp/w/h", world), "127.0.0.1:0 127.0.0.1:<PORT> <H>");
 }

@@ -24,14 +24,7 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn new(command: Command, world: &Path) -> Run {
         let (input, stdout, stderr) = Default::default();
-        Run {
-            command,
-            world: world.to_owned(),
-            input,
-            stdout,
-            stderr,
-            status: 0,
-        }
+        Run { command, world: world.to_owned(), input, stdout, stderr, status: 0 }
     }
 
     pub(crate) fn stdin(mut self, text: &str) -> Run {
@@ -93,16 +86,8 @@ impl Run {
 
     /// Calls it and hands back what was seen.
     pub(crate) fn seen(mut self) -> Seen {
-        let stdin = if self.input.is_empty() {
-            Stdio::null()
-        } else {
-            Stdio::piped()
-        };
-        let pipes = self
-            .command
-            .stdin(stdin)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let stdin = if self.input.is_empty() { Stdio::null() } else { Stdio::piped() };
+        let pipes = self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = pipes.spawn().expect("limactl can be run");
         if let Some(mut stdin) = child.stdin.take() {
             // A program that does not want its input says why on stderr.
@@ -115,15 +100,8 @@ impl Run {
     pub(crate) fn begin(mut self) -> Going {
         use std::os::unix::process::CommandExt;
         self.command.process_group(0);
-        let pipes = self
-            .command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        Going {
-            child: pipes.spawn().expect("limactl can be run"),
-            world: self.world,
-        }
+        let pipes = self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Going { child: pipes.spawn().expect("limactl can be run"), world: self.world }
     }
 }
 
@@ -236,9 +214,6 @@ pub(crate) fn quoted(text: &str) -> String {
     }
     format!(
         "\"{}\"",
-        text.replace('\\', "\\\\")
-            .replace('"', "\\\"")
-            .replace('\n', "\\n")
-            .replace('\t', "\\t")
+        text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t")
     )
 }

@@ -40,29 +40,21 @@ impl World {
         // The first place where firmware is looked for, so that the machine's own does not matter.
         let firmware = world.path("h/.local/share/qemu");
         fs::create_dir_all(&firmware).expect("the World can be written to");
-        fs::write(
-            firmware.join(format!("edk2-{}-code.fd", std::env::consts::ARCH)),
-            "",
-        )
-        .expect("the World can be written to");
+        fs::write(firmware.join(format!("edk2-{}-code.fd", std::env::consts::ARCH)), "")
+            .expect("the World can be written to");
         world
     }
 
     /// With the system's own programs only.
     pub(crate) fn bare() -> World {
         // A short path: sockets in it must fit into 108 bytes.
-        let folder = tempfile::Builder::new()
-            .prefix("lt")
-            .tempdir_in("/tmp")
-            .expect("/tmp can be written to");
+        let folder =
+            tempfile::Builder::new().prefix("lt").tempdir_in("/tmp").expect("/tmp can be written to");
         let root = folder.path().canonicalize().expect("the folder exists");
         for name in ["h", "tmp", "bin", "guest/run"] {
             fs::create_dir_all(root.join(name)).expect("the World can be written to");
         }
-        World {
-            root,
-            _folder: folder,
-        }
+        World { root, _folder: folder }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -91,23 +83,16 @@ impl World {
     pub(crate) fn limactl<Word: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = Word>) -> Run {
         // Whoever runs the tests in the background of a shell hands down an ignored SIGINT.
         let mut command = self.command("env");
-        command
-            .arg("--default-signal=INT")
-            .arg(env!("CARGO_BIN_EXE_limactl"))
-            .args(words);
+        command.arg("--default-signal=INT").arg(env!("CARGO_BIN_EXE_limactl")).args(words);
         Run::new(command, &self.root)
     }
 
     /// `limactl` where /etc/hosts is the World's file `hosts`, in a mount namespace of its own, which its host agent inherits. For root only.
     pub(crate) fn with_own_hosts(&self, words: &[&str]) -> Run {
         let mut command = self.command("unshare");
-        let script = format!(
-            "mount --bind {} /etc/hosts && exec \"$0\" \"$@\"",
-            self.path("hosts").display()
-        );
-        command
-            .args(["-m", "sh", "-c", &script, env!("CARGO_BIN_EXE_limactl")])
-            .args(words);
+        let script =
+            format!("mount --bind {} /etc/hosts && exec \"$0\" \"$@\"", self.path("hosts").display());
+        command.args(["-m", "sh", "-c", &script, env!("CARGO_BIN_EXE_limactl")]).args(words);
         Run::new(command, &self.root).own_accelerator()
     }
 
@@ -167,16 +152,8 @@ impl World {
     /// For whoever has to find out why a test failed.
     fn tell(&self) {
         eprintln!("processes of the World: {:#?}", self.processes());
-        let mut logs = vec![
-            self.path("qemu.argv"),
-            self.path("ssh.argv"),
-            self.path("qmp.log"),
-        ];
-        for entry in fs::read_dir(self.lima_home())
-            .into_iter()
-            .flatten()
-            .filter_map(Result::ok)
-        {
+        let mut logs = vec![self.path("qemu.argv"), self.path("ssh.argv"), self.path("qmp.log")];
+        for entry in fs::read_dir(self.lima_home()).into_iter().flatten().filter_map(Result::ok) {
             logs.extend(["ha.stdout.log", "ha.stderr.log"].map(|name| entry.path().join(name)));
         }
         for log in logs {
