@@ -17,7 +17,7 @@ usage: tests/bench/run.sh [--limactl PROGRAM] [--guest DIR] [--no-guest] [--idle
 END
 }
 
-limactl= guest= no_guest= idle=60
+limactl='' guest='' no_guest='' idle=60
 while [ $# -gt 0 ]; do
 	case $1 in
 	--limactl) limactl=${2:?--limactl needs a program} && shift ;;
