@@ -58,6 +58,21 @@ fn an_instance_whose_agent_was_killed_is_stopped_in_order() {
 }
 
 #[test]
+fn a_vm_whose_agent_and_pid_file_are_gone_is_found_and_stopped() {
+    let world = without_agent();
+    let vm = world.vm_pid("x");
+    std::fs::remove_file(world.instance_file("x", "qemu.pid")).unwrap();
+    assert_eq!(
+        (world.status("x").as_str(), world.json("x")["driverPID"].as_i64()),
+        ("Broken", Some(vm.into()))
+    );
+    world.limactl(["stop", "x"]).seen().succeeded().says("The instance x has shut down").done();
+    assert!(!lives(vm));
+    world.nothing_runs();
+    world.works_again("x");
+}
+
+#[test]
 fn an_instance_whose_agent_was_killed_is_deleted() {
     let world = without_agent();
     world.limactl(["delete", "x"]).seen().succeeded().says("Deleted `x`").done();

@@ -190,21 +190,23 @@ mod tests {
         })));
         run(async {
             let mut waiting = tokio::task::JoinSet::new();
-            for _ in 0..MAX_THREADS + MAX_QUEUED {
-                let pool = pool.clone();
-                waiting.spawn(async move { pool.addresses("x", Family::V4).await.map(drop) });
-            }
-            // Every thread takes one job; the rest fills the queue.
-            let full = async {
-                loop {
-                    tokio::task::yield_now().await;
-                    let state = pool.shared.lock();
-                    if state.threads == MAX_THREADS && state.queue.len() == MAX_QUEUED {
-                        break;
-                    }
+            // Every thread takes one job, and only then comes what fills the queue: before, there would be too many for it.
+            for (jobs, queued) in [(MAX_THREADS, 0), (MAX_QUEUED, MAX_QUEUED)] {
+                for _ in 0..jobs {
+                    let pool = pool.clone();
+                    waiting.spawn(async move { pool.addresses("x", Family::V4).await.map(drop) });
                 }
-            };
-            tokio::time::timeout(Duration::from_secs(20), full).await.unwrap();
+                let settled = async {
+                    loop {
+                        tokio::task::yield_now().await;
+                        let state = pool.shared.lock();
+                        if state.threads == MAX_THREADS && state.idle == 0 && state.queue.len() == queued {
+                            break;
+                        }
+                    }
+                };
+                tokio::time::timeout(Duration::from_secs(60), settled).await.unwrap();
+            }
             assert!(matches!(pool.addresses("y", Family::V4).await, Err(NativeError::Full)));
             waiting.abort_all();
             while waiting.join_next().await.is_some() {}

@@ -11,6 +11,7 @@ use super::{Error, Request};
 use crate::driver::{Driver, Exit, KnownCause, Vm};
 use crate::home::lock::Lock;
 use crate::image;
+use crate::process::identity::Identity;
 
 /// How often another ssh port is tried when somebody else was quicker to bind the chosen one.
 const PORT_ATTEMPTS: usize = 3;
@@ -65,7 +66,18 @@ async fn begin(request: &Request, claim: &Claim, prepared: &Prepared) -> Result<
         None => Lock::try_acquire(&claim.dir.vm_lock())?
             .ok_or_else(|| Error::OrphanedVm { name: request.name.clone() })?,
     };
-    Ok(driver.start(&machine, &request.host, vec![lock.into_file().into()]).await?)
+    let vm = driver.start(&machine, &request.host, vec![lock.into_file().into()]).await?;
+    note_holder(claim, vm.pid());
+    Ok(vm)
+}
+
+/// Writes into the lock file whose lock it is, so that a VM whose agent and pid file are gone can still be found. The same file, not a new one: the
+/// lock is on it.
+fn note_holder(claim: &Claim, pid: u32) {
+    let holder = serde_json::json!({ "identity": Identity::of(pid as i32) });
+    if let Err(error) = std::fs::write(claim.dir.vm_lock(), format!("{holder}\n")) {
+        tracing::debug!("cannot note the process of the virtual machine in its lock file: {error}");
+    }
 }
 
 /// `None` once the monitor answers; the exit if the process ended before.

@@ -106,9 +106,13 @@ fn fill(context: &Context, instance: &mut Instance, dir: &InstanceDir, config: C
 pub(super) fn facts(dir: &InstanceDir, vm_type: &str) -> Result<(Facts, Processes, Option<u16>), Error> {
     let agent_locked = lock::is_held(&dir.agent_lock())?;
     let vm_locked = lock::is_held(&dir.vm_lock())?;
-    let agent = if agent_locked { lock_holder(dir) } else { foreign(&dir.agent_pid(), "hostagent") };
-    let vm_pid_file = dir.vm_pid(vm_type);
-    let vm = foreign(&vm_pid_file, "-pidfile");
+    let agent = match agent_locked {
+        true => lock_holder(&dir.agent_lock()),
+        false => foreign(&dir.agent_pid(), "hostagent"),
+    };
+    // The agent notes the VM's process in the lock file a moment after its start; until then the pid file and the command line tell.
+    let noted = vm_locked.then(|| lock_holder(&dir.vm_lock())).flatten();
+    let vm = noted.or_else(|| foreign(&dir.vm_pid(vm_type), "-pidfile"));
     let mut facts = Facts {
         agent_locked,
         vm_locked,
@@ -134,13 +138,13 @@ pub(super) fn facts(dir: &InstanceDir, vm_type: &str) -> Result<(Facts, Processe
     Ok((facts, Processes { agent, vm }, port))
 }
 
-/// The agent that wrote the lock file, if it still lives.
-fn lock_holder(dir: &InstanceDir) -> Option<Identity> {
+/// The process that a lock file names, if it still lives.
+fn lock_holder(lock: &Path) -> Option<Identity> {
     #[derive(serde::Deserialize)]
     struct Holder {
         identity: Identity,
     }
-    let text = std::fs::read_to_string(dir.agent_lock()).ok()?;
+    let text = std::fs::read_to_string(lock).ok()?;
     let holder: Holder = serde_json::from_str(&text).ok()?;
     Some(holder.identity).filter(Identity::is_alive)
 }
