@@ -13,6 +13,7 @@
 //! - Depth and size are bounded (`read`), so no text overflows the stack or eats memory.
 
 mod align;
+mod compose;
 mod json;
 mod node;
 mod place;
@@ -26,7 +27,7 @@ mod scalar;
 
 pub use node::{Comments, Kind, Node, Origin, Scalar, Sort, Style};
 pub use print::{flow, print};
-pub use read::{Document, Fault, FaultKind, Mark};
+pub use read::{Document, Fault, FaultKind, MAX_DEPTH, MAX_NODES, Mark};
 pub use rewrite::RewriteError;
 
 #[cfg(test)]
