@@ -10,6 +10,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this room is for")]
 
 mod context;
+mod copy;
 mod create;
 mod delete;
 mod edit_values;
@@ -17,12 +18,14 @@ mod edits;
 mod go_text;
 mod help;
 mod host;
+mod host_networks;
 mod hostagent;
 mod list;
 mod list_json;
 mod list_table;
 mod locator;
 pub mod logging;
+mod network;
 mod planned;
 mod report;
 mod restart;
@@ -32,6 +35,7 @@ mod show_ssh;
 mod ssh_profile;
 mod start;
 mod stop;
+mod sudoers;
 mod suggest;
 mod tree;
 mod validate;
@@ -106,6 +110,9 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::Shell(args)) => shell::run(args, app),
         Some(Action::Validate(args)) => validate::run(args, app),
         Some(Action::ShowSsh(args)) => show_ssh::run(args, app),
+        Some(Action::Copy(args)) => copy::run(args, app),
+        Some(Action::Network(args)) => network::run(args, app),
+        Some(Action::Sudoers(args)) => sudoers::run(&args, app),
         Some(Action::Hostagent(args)) => hostagent::run(args, app),
         // `words` shows help in this case.
         None => Ok(()),

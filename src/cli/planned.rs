@@ -42,15 +42,6 @@ const fn hidden(planned: Planned) -> Planned {
 }
 
 const COMMANDS: &[Planned] = &[
-    aliased(
-        &["cp"],
-        command(
-            "copy",
-            "Copy files between host and guest",
-            "SOURCE TARGET...",
-            &["backend=", "r,recursive", "v,verbose"],
-        ),
-    ),
     command("edit", "Change the configuration of an instance or a file", "[INSTANCE|FILE.yaml]", &["start"]),
     command("prune", "Remove what is cached", "", &["keep-referred"]),
     command("info", "Show facts about this installation", "", &["yq="]),
@@ -99,22 +90,12 @@ const COMMANDS: &[Planned] = &[
             ],
         ),
     ),
-    command("sudoers", "Print the sudoers file for managed networks", "[FILE]", &["check"]),
     group(
         "autostart",
         "Start instances at login",
         &[
             command("enable", "Start an instance at login", "INSTANCE", &["condition=", "user="]),
             command("disable", "Do not start an instance at login", "INSTANCE", &[]),
-        ],
-    ),
-    group(
-        "network",
-        "Look after networks",
-        &[
-            aliased(&["ls"], command("list", "List networks", "[NAME...]", &["json"])),
-            command("create", "Make a network", "NAME", &["gateway=", "interface=", "mode="]),
-            aliased(&["remove", "rm"], command("delete", "Delete networks", "NAME...", &["f,force"])),
         ],
     ),
     command("clone", "Make an instance that is a copy of another", "OLD NEW", &["start"]),

@@ -4,7 +4,9 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::planned;
 use super::words::UsageError;
-use super::{create, delete, hostagent, list, restart, shell, show_ssh, start, stop, validate};
+use super::{
+    copy, create, delete, hostagent, list, network, restart, shell, show_ssh, start, stop, sudoers, validate,
+};
 
 /// The version whose behaviour this program has; templates and instances name it.
 pub const VERSION: &str = crate::config::version::OWN;
@@ -66,6 +68,10 @@ pub enum Action {
     Shell(shell::ShellArgs),
     Validate(validate::ValidateArgs),
     ShowSsh(show_ssh::ShowSshArgs),
+    #[command(alias = "cp")]
+    Copy(copy::CopyArgs),
+    Network(network::NetworkArgs),
+    Sudoers(sudoers::SudoersArgs),
     #[command(hide = true)]
     Hostagent(hostagent::HostagentArgs),
 }

@@ -9,6 +9,7 @@ mod command;
 mod keys;
 mod options;
 mod quote;
+mod transfer;
 
 use std::path::PathBuf;
 
@@ -21,6 +22,7 @@ pub use command::{Endpoint, Forward, MasterCommand, master_args, session_args};
 pub use keys::{dot_ssh_identities, ensure_identity, public_keys};
 pub use options::{Profile, ssh_config};
 pub use quote::{join, join_with_assignments, quote};
+pub use transfer::{CopyFlags, CopyPath, like_scp, remote_shell, rsync_args, rsync_word, scp_args};
 
 /// Why a guest cannot be addressed.
 #[derive(Debug, Error)]
