@@ -142,6 +142,12 @@ impl Node {
         self.anchor.as_deref()
     }
 
+    /// Sets or takes away the name that aliases use.
+    pub fn set_anchor(&mut self, anchor: Option<String>) {
+        self.origin = None;
+        self.anchor = anchor;
+    }
+
     /// The bytes the node was read from; `None` once it, or something inside it, was changed.
     pub fn origin(&self) -> Option<&Origin> {
         self.origin.as_ref()
