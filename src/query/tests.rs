@@ -1,0 +1,1 @@
+//! Expressions, inputs and what comes out.
