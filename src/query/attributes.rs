@@ -100,7 +100,8 @@ impl Evaluation<'_> {
         Ok(places.to_vec())
     }
 
-    fn spread(&self, place: &Place, node: &Node) -> Result<Node, Fault> {
+    /// A node without aliases and `<<`.
+    pub(super) fn spread(&self, place: &Place, node: &Node) -> Result<Node, Fault> {
         self.make(1)?;
         let mut spread = match node.kind() {
             Kind::Alias(name) => {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::error::Fault;
 use super::eval::{Evaluation, size};
-use super::place::Place;
+use super::place::{Place, Step};
 use super::words::Format;
 use crate::document::{Document, Kind, Node, Sort, print};
 
@@ -23,7 +23,7 @@ impl Evaluation<'_> {
             Format::Json => json(&node, indent) + "\n",
             Format::JsonLine => json(&node, 0),
             Format::Yaml => print(&node),
-            Format::Props => props(&node),
+            Format::Props => properties(&node),
             Format::Csv | Format::Tsv => {
                 table(&node, if format == Format::Csv { ',' } else { '\t' }).ok_or_else(operand)?
             }
@@ -53,13 +53,14 @@ impl Evaluation<'_> {
             Format::Uri => Ok(Node::text(percent_decoded(text))),
             Format::Csv => Ok(from_table(text, ',')),
             Format::Tsv => Ok(from_table(text, '\t')),
-            Format::Props | Format::Sh => Err(Fault::NotHere { name: name.to_owned() }),
+            Format::Props => Ok(from_properties(text)),
+            Format::Sh => Err(Fault::NotHere { name: name.to_owned() }),
         }
     }
 }
 
 /// JSON with `indent` blanks a level, on one line if that is 0.
-pub(super) fn json(node: &Node, indent: usize) -> String {
+pub fn json(node: &Node, indent: usize) -> String {
     let mut text = String::new();
     write_json(node, indent, 0, &mut text);
     text
@@ -108,7 +109,7 @@ fn write_json(node: &Node, indent: usize, level: usize, text: &mut String) {
 }
 
 /// `path.to.value = text`, a line for each scalar.
-fn props(node: &Node) -> String {
+pub fn properties(node: &Node) -> String {
     let mut text = String::new();
     write_props(node, "", &mut text);
     text
@@ -137,6 +138,28 @@ fn write_props(node: &Node, path: &str, text: &mut String) {
         }
         Kind::Alias(_) => {}
     }
+}
+
+/// The tree of lines `path.to.value = text`; steps that are numbers make lists. Comments and empty lines are passed over.
+pub fn from_properties(text: &str) -> Node {
+    let mut root = Node::mapping(Vec::new());
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', '!'])) {
+        let (path, value) = line.split_once(['=', ':']).unwrap_or((line, ""));
+        let plain = Node::plain(value.trim());
+        let value = match plain.sort() {
+            Sort::Text | Sort::Null => Node::text(value.trim().replace("\\n", "\n")),
+            _ => plain,
+        };
+        let steps = path.trim().split('.').map(|step| match step.parse() {
+            Ok(index) => Step::Index(index),
+            Err(_) => Step::Key(step.into()),
+        });
+        let place = Place::fresh(root).at_path(steps.collect());
+        // A line that contradicts an earlier one (a value below a value) is passed over.
+        let _ = place.write(|node| *node = value);
+        root = place.whole().clone();
+    }
+    root
 }
 
 /// Rows of cells; mappings get a row of their keys above. `None` if there is a cell that is no scalar.

@@ -96,6 +96,14 @@ impl<'a> Evaluation<'a> {
         Ok(Place::fresh(node))
     }
 
+    /// A place's node, as a result.
+    pub(super) fn result(&self, place: &Place, resolve_aliases: bool) -> Result<Node, At> {
+        if !resolve_aliases {
+            return self.copy(place);
+        }
+        self.spread(place, &place.node()).map_err(|fault| fault.at(0))
+    }
+
     /// A copy of a place's node.
     pub(super) fn copy(&self, place: &Place) -> Result<Node, At> {
         self.copied(&place.node()).map_err(|fault| fault.at(0))

@@ -46,6 +46,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub use encode::{from_properties, json, properties};
 pub use error::{Error, Fault};
 
 use crate::document::Node;
@@ -67,6 +68,8 @@ pub const MAX_MADE: u64 = 3_000_000;
 pub struct Options {
     /// The environment for `env`, `strenv` and `envsubst`; `None` refuses them.
     pub allow_env: Option<BTreeMap<String, String>>,
+    /// Results have no aliases and no `<<`: they are replaced by what they stand for.
+    pub resolve_aliases: bool,
 }
 
 /// An expression, parsed.
@@ -131,7 +134,9 @@ impl Query {
         drop(places);
         let mut outputs = Vec::with_capacity(found.len());
         for place in found {
-            let node = evaluation.copy(&place).map_err(|fault| fault.shown_in(&self.text))?;
+            let node = evaluation
+                .result(&place, self.options.resolve_aliases)
+                .map_err(|fault| fault.shown_in(&self.text))?;
             outputs.push(Output { node, input: place.whole_input() });
         }
         Ok(outputs)

@@ -110,7 +110,12 @@ impl Place {
         self.root.input.filter(|_| self.path.is_empty())
     }
 
-    pub(super) fn at(&self, path: Vec<Step>) -> Place {
+    /// The whole document.
+    pub(super) fn whole(&self) -> Ref<'_, Node> {
+        self.root.node.borrow()
+    }
+
+    pub(super) fn at_path(&self, path: Vec<Step>) -> Place {
         Place { root: self.root.clone(), path, is_key: false, inherited: None }
     }
 
@@ -213,7 +218,7 @@ impl Place {
             return Ok(());
         }
         let content = inherited.source.node().clone();
-        self.at(outer.to_vec()).write(|node| *node = content)
+        self.at_path(outer.to_vec()).write(|node| *node = content)
     }
 
     /// Takes the entry out of its collection; whether it was there.
@@ -243,7 +248,7 @@ impl Place {
     /// The place of the node with an anchor in this document.
     pub(super) fn anchored(&self, name: &str) -> Option<Place> {
         let mut path = Vec::new();
-        find_anchor(&self.root.node.borrow(), name, &mut path).then(|| self.at(path))
+        find_anchor(&self.root.node.borrow(), name, &mut path).then(|| self.at_path(path))
     }
 }
 
