@@ -242,7 +242,8 @@ fn documents(text: &str) -> Vec<&str> {
         if is_marker("---") {
             if has_content {
                 parts.push(&text[start..at]);
-                start = at;
+                // What is between the documents is written when they are printed.
+                start = if line.trim() == "---" { at + line.len() } else { at };
             }
             has_content = true;
         } else if is_marker("...") {
@@ -263,7 +264,7 @@ fn documents(text: &str) -> Vec<&str> {
 /// A result, and the file and document that it belongs to.
 struct Item {
     output: Output,
-    from: (usize, usize),
+    from: (usize, usize, usize),
     page: Option<usize>,
 }
 
@@ -273,14 +274,16 @@ fn results(query: &Query, pages: &[Page], flags: &Flags) -> Result<Vec<Item>, Er
         let inputs = pages.iter().map(|page| page.input.clone()).collect();
         for output in query.run_all(inputs, true)? {
             let page = output.input;
-            let from = page.map_or((0, 0), |page| (pages[page].input.file, pages[page].input.document));
+            let from = page.map_or((0, 0, output.part), |page| {
+                (pages[page].input.file, pages[page].input.document, output.part)
+            });
             results.push(Item { output, from, page });
         }
         return Ok(results);
     }
     for (number, page) in pages.iter().enumerate() {
         for output in query.run_all(vec![page.input.clone()], false)? {
-            let from = (page.input.file, page.input.document);
+            let from = (page.input.file, page.input.document, output.part);
             let page = output.input.map(|_| number);
             results.push(Item { output, from, page });
         }

@@ -20,6 +20,7 @@ impl Evaluation<'_> {
         self.make(size(&node) * 2)?;
         let operand = || Fault::Operand { function: name.to_owned(), value: super::compare::shown(&node) };
         let text = match format {
+            Format::Json if indent == 0 => json(&node, 0),
             Format::Json => json(&node, indent) + "\n",
             Format::JsonLine => json(&node, 0),
             Format::Yaml => print(&node),
@@ -313,17 +314,13 @@ fn shell_quoted(text: &str) -> String {
     let is_safe = |c: char| {
         c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '@' | '%' | '+' | ',' | '=')
     };
-    let mut quoted = String::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let safe = rest.find(|c| !is_safe(c)).unwrap_or(rest.len());
-        quoted.push_str(&rest[..safe]);
-        rest = &rest[safe..];
-        let unsafe_length = rest.find(is_safe).unwrap_or(rest.len());
-        if unsafe_length > 0 {
-            quoted.push_str(&format!("'{}'", rest[..unsafe_length].replace('\'', "'\\''")));
-            rest = &rest[unsafe_length..];
-        }
+    if text.is_empty() {
+        return "''".to_owned();
     }
-    if quoted.is_empty() { "''".to_owned() } else { quoted }
+    let pieces = text.split('\'').map(|piece| {
+        let safe = piece.find(|c| !is_safe(c)).unwrap_or(piece.len());
+        let (safe, rest) = piece.split_at(safe);
+        if rest.is_empty() { safe.to_owned() } else { format!("{safe}'{rest}'") }
+    });
+    pieces.collect::<Vec<_>>().join("\\'")
 }

@@ -236,7 +236,7 @@ impl<'a> Evaluation<'a> {
 
     /// A copy that later writes do not reach, and that still knows its path.
     fn detached(&self, place: &Place, at: usize) -> Result<Place, At> {
-        place.detached(|node| self.copied(node)).map_err(|fault| fault.at(at))
+        place.detached(0, |node| self.copied(node)).map_err(|fault| fault.at(at))
     }
 
     fn reduced(
@@ -342,13 +342,17 @@ impl<'a> Evaluation<'a> {
                 Kind::Alias(name) => name.clone(),
                 _ => break,
             };
-            let found = place.anchored(&name).or_else(|| self.home.as_ref()?.anchored(&name));
-            match found {
+            match self.anchored(&place, &name) {
                 Some(found) => place = found,
                 None => break,
             }
         }
         place
+    }
+
+    /// The node that an alias in a place's document stands for.
+    pub(super) fn anchored(&self, place: &Place, name: &str) -> Option<Place> {
+        place.anchored(name).or_else(|| self.home.as_ref()?.anchored(name))
     }
 
     /// Whether a place counts as true: everything but false and null does.

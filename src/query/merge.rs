@@ -50,6 +50,9 @@ impl Evaluation<'_> {
     }
 
     fn merge_mapping(&self, target: &mut Node, source: &Node, merge: Merge) -> Result<(), Fault> {
+        if merge.clobber && source.tag() != target.tag() {
+            target.set_tag(source.tag().map(str::to_owned));
+        }
         for (key, value) in source.entries() {
             self.step(target.entries().len() / 16)?;
             let found = target.entries().iter().position(|(own, _)| own.same(key));

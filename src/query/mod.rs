@@ -97,6 +97,8 @@ pub struct Output {
     pub node: Node,
     /// The input that it is the whole of, changed or not.
     pub input: Option<usize>,
+    /// The document that `split_doc` made of it, from 1; 0 without.
+    pub part: usize,
 }
 
 impl Query {
@@ -137,7 +139,7 @@ impl Query {
             let node = evaluation
                 .result(&place, self.options.resolve_aliases)
                 .map_err(|fault| fault.shown_in(&self.text))?;
-            outputs.push(Output { node, input: place.whole_input() });
+            outputs.push(Output { node, input: place.whole_input(), part: place.root.part });
         }
         Ok(outputs)
     }

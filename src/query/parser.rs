@@ -437,7 +437,7 @@ impl Parser<'_> {
             }
             Takes::Nothing => Vec::new(),
             Takes::Argument | Takes::Optional if parenthesis => match function {
-                Function::Env | Function::StrEnv => vec![self.raw_argument()?],
+                Function::Env | Function::StrEnv | Function::EnvSubst => vec![self.raw_argument()?],
                 _ => self.arguments()?,
             },
             Takes::Optional => Vec::new(),

@@ -36,6 +36,8 @@ pub(super) struct Root {
     pub(super) document: usize,
     pub(super) file: usize,
     pub(super) name: String,
+    /// Which of the documents that `split_doc` made it is, from 1.
+    pub(super) part: usize,
     /// Where the document was copied from: what `path` and `key` say of a variable's value.
     trail: Vec<Step>,
 }
@@ -66,6 +68,7 @@ impl Place {
             document: 0,
             file: 0,
             name: String::new(),
+            part: 0,
             trail: Vec::new(),
         })
     }
@@ -77,12 +80,17 @@ impl Place {
             document: input.document,
             file: input.file,
             name: input.name,
+            part: 0,
             trail: Vec::new(),
         })
     }
 
     /// A copy that later writes do not reach, and that still knows its path.
-    pub(super) fn detached(&self, copy: impl FnOnce(&Node) -> Result<Node, Fault>) -> Result<Place, Fault> {
+    pub(super) fn detached(
+        &self,
+        part: usize,
+        copy: impl FnOnce(&Node) -> Result<Node, Fault>,
+    ) -> Result<Place, Fault> {
         let node = copy(&self.node())?;
         let Root { document, file, ref name, .. } = *self.root;
         let trail = self.whole_path();
@@ -92,6 +100,7 @@ impl Place {
             document,
             file,
             name: name.clone(),
+            part,
             trail,
         }))
     }
