@@ -28,7 +28,7 @@ impl Evaluation<'_> {
             Format::Csv | Format::Tsv => {
                 table(&node, if format == Format::Csv { ',' } else { '\t' }).ok_or_else(operand)?
             }
-            Format::Base64 => base64(node.scalar_text().ok_or_else(operand)?.as_bytes()),
+            Format::Base64 => base64(node.as_text().ok_or_else(operand)?.as_bytes()),
             Format::Uri => percent_encoded(node.scalar_text().ok_or_else(operand)?),
             Format::Sh => shell_quoted(node.scalar_text().ok_or_else(operand)?),
         };
@@ -104,6 +104,13 @@ fn write_json(node: &Node, indent: usize, level: usize, text: &mut String) {
             }
             line(text, level);
             text.push('}');
+        }
+        // A number keeps its text, `1.50` or `1e3`, where JSON can have it.
+        Kind::Scalar(scalar)
+            if matches!(node.sort(), Sort::Int | Sort::Float)
+                && serde_json::from_str::<serde_json::Number>(&scalar.text).is_ok() =>
+        {
+            text.push_str(&scalar.text);
         }
         Kind::Scalar(_) | Kind::Alias(_) => text.push_str(&node.to_json().to_string()),
     }

@@ -74,6 +74,8 @@ pub enum Fault {
     Unopened { what: &'static str },
     #[error("bad expression, please check expression syntax")]
     Syntax,
+    #[error("RHS of 'as' operator must be a variable name e.g. $foo")]
+    NoVariableName,
     #[error("must use variable with a pipe, e.g. `exp as $x | ...`")]
     VariableWithoutPipe,
     #[error("reduce must be given a block, e.g. `exp as $x ireduce (0; . + $x)`")]

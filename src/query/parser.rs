@@ -30,7 +30,7 @@ pub(super) fn parse_inner(text: &str, depth: usize) -> Result<Expr, At> {
         return Err(Fault::TooLong.at(0));
     }
     let tokens = lex(text)?;
-    let mut parser = Parser { text, tokens, next: 0, depth };
+    let mut parser = Parser { text, tokens, next: 0, depth, open: Vec::new() };
     if parser.tokens.is_empty() {
         return Ok(Expr { at: 0, op: Op::Itself });
     }
@@ -39,7 +39,7 @@ pub(super) fn parse_inner(text: &str, depth: usize) -> Result<Expr, At> {
         None => Ok(expr),
         Some(Sign::Close { what: ')', .. }) => Err(parser.fault(Fault::Unopened { what: "brackets" })),
         Some(Sign::Close { .. }) => Err(parser.fault(Fault::Unopened { what: "collect brackets" })),
-        Some(_) => Err(parser.fault(Fault::Syntax)),
+        Some(_) => Err(parser.out_of_place()),
     }
 }
 
@@ -48,6 +48,8 @@ struct Parser<'a> {
     tokens: Vec<Token>,
     next: usize,
     depth: usize,
+    /// What would close the brackets that are open.
+    open: Vec<char>,
 }
 
 /// What stands between two values.
@@ -158,7 +160,7 @@ impl Parser<'_> {
         if let Infix::Bind { by_reference } = infix {
             let name = match self.peek() {
                 Some(Sign::Variable(name)) => name.clone(),
-                _ => return Err(self.missing(sign)),
+                _ => return Err(self.fault(Fault::NoVariableName)),
             };
             self.next += 1;
             return Ok(Expr { at, op: Op::Bind { value: Box::new(left), name, by_reference } });
@@ -189,7 +191,18 @@ impl Parser<'_> {
         self.expr(precedence)
     }
 
+    /// A sign that nothing can be made of: an unknown word, or a value where an operator should be.
+    fn out_of_place(&self) -> At {
+        match self.peek() {
+            Some(Sign::Word(word)) if look_up(word).is_none() => self.no_word(word, self.at()),
+            _ => self.fault(Fault::Syntax),
+        }
+    }
+
     fn missing(&self, sign: &str) -> At {
+        if let (None, Some(closer)) = (self.peek(), self.open.last()) {
+            return self.fault(Fault::Unclosed { closer: *closer });
+        }
         self.fault(Fault::Arguments { operator: sign.trim().to_owned(), wanted: 2, found: 1 })
     }
 
@@ -266,7 +279,7 @@ impl Parser<'_> {
             Sign::DotBracket => return self.index(*itself(), at),
             Sign::Dots { keys } => Op::Descend { keys },
             Sign::Open('(') => {
-                let inner = self.expr(0)?;
+                let inner = self.inside(')')?;
                 self.close(')')?;
                 return Ok(inner);
             }
@@ -307,7 +320,7 @@ impl Parser<'_> {
                 Ok(optional)
             }
             None | Some(Sign::Close { .. }) => Err(self.fault(Fault::Unclosed { closer })),
-            Some(_) => Err(self.fault(Fault::Syntax)),
+            Some(_) => Err(self.out_of_place()),
         }
     }
 
@@ -315,18 +328,21 @@ impl Parser<'_> {
         let inner = if matches!(self.peek(), Some(Sign::Close { what: ']', .. })) {
             None
         } else {
-            self.inside(']')?.map(Box::new)
+            Some(Box::new(self.inside(']')?))
         };
         self.close(']')?;
         Ok(Expr { at, op: Op::Collect(inner) })
     }
 
     /// What stands in brackets; fails if they end with the expression.
-    fn inside(&mut self, closer: char) -> Result<Option<Expr>, At> {
+    fn inside(&mut self, closer: char) -> Result<Expr, At> {
         if self.peek().is_none() {
             return Err(self.fault(Fault::Unclosed { closer }));
         }
-        self.expr(0).map(Some)
+        self.open.push(closer);
+        let inside = self.expr(0)?;
+        self.open.pop();
+        Ok(inside)
     }
 
     /// `[…]` behind a value, from behind its bracket on.
@@ -336,10 +352,10 @@ impl Parser<'_> {
             self.next += 1;
             return Ok(Expr { at, op: Op::Each { base } });
         }
-        let from = if self.peek() == Some(&Sign::Colon) { None } else { self.inside(']')? };
+        let from = if self.peek() == Some(&Sign::Colon) { None } else { Some(self.inside(']')?) };
         if self.take(&Sign::Colon) {
             let ends = matches!(self.peek(), Some(Sign::Close { what: ']', .. }));
-            let to = if ends { None } else { self.inside(']')? };
+            let to = if ends { None } else { Some(self.inside(']')?) };
             self.close(']')?;
             return Ok(Expr { at, op: Op::Slice { base, from: from.map(Box::new), to: to.map(Box::new) } });
         }
@@ -356,7 +372,9 @@ impl Parser<'_> {
             if self.peek().is_none() {
                 return Err(self.fault(Fault::Unclosed { closer: '}' }));
             }
+            self.open.push('}');
             members.push(self.member()?);
+            self.open.pop();
             if !self.take(&Sign::Comma) {
                 break;
             }
@@ -436,6 +454,9 @@ impl Parser<'_> {
                 Vec::new()
             }
             Takes::Nothing => Vec::new(),
+            Takes::Argument if parenthesis && self.takes_no_words() => {
+                return Err(Fault::NoArgument { function: word.to_owned() }.at(at));
+            }
             Takes::Argument | Takes::Optional if parenthesis => match function {
                 Function::Env | Function::StrEnv | Function::EnvSubst => vec![self.raw_argument()?],
                 _ => self.arguments()?,
@@ -457,10 +478,7 @@ impl Parser<'_> {
         self.next += 1;
         let mut arguments = Vec::new();
         loop {
-            if self.peek().is_none() {
-                return Err(self.fault(Fault::Unclosed { closer: ')' }));
-            }
-            arguments.push(self.expr(0)?);
+            arguments.push(self.inside(')')?);
             if !self.take(&Sign::Semicolon) {
                 break;
             }
