@@ -366,8 +366,13 @@ mod tests {
 
     #[test]
     fn edits_come_in_one_order() {
-        let args =
-            EditArgs { disk: Some(2.5), cpus: Some(2), set: vec![".cpus = 3".into()], shell: Some("/bin/sh".into()), ..EditArgs::default() };
+        let args = EditArgs {
+            disk: Some(2.5),
+            cpus: Some(2),
+            set: vec![".cpus = 3".into()],
+            shell: Some("/bin/sh".into()),
+            ..EditArgs::default()
+        };
         let new = NewArgs { plain: Some(true), ..NewArgs::default() };
         let more =
             CreateFlags { port_forward: vec![" 8080 : 80 , static=T".into()], new, ..CreateFlags::default() };

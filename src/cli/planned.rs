@@ -138,7 +138,6 @@ const COMMANDS: &[Planned] = &[
         &["p,pidfile=", "e,endpoint=", "listen-qemu=", "listen=", "subnet=", "mtu=", "leases="],
     )),
     hidden(command("guest-install", "Put the guest agent into a guest", "[INSTANCE]", &[])),
-    hidden(command("yq", "Process YAML", "[WORD...]", &[])),
     hidden(command("generate-doc", "Write the manual", "DIR", &["output=", "prefix=", "type="])),
     hidden(command("generate-jsonschema", "Write the schema of lima.yaml", "[FILE...]", &["schemafile="])),
     hidden(group(

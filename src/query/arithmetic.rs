@@ -1,11 +1,13 @@
 //! `+ - * / %`, `//`, `and`, `or`: two sides, every value of the one with every value of the other.
 
+use std::borrow::Cow;
+
 use super::compare::{equivalent, shown, tag};
 use super::error::{At, Fault};
 use super::eval::{Evaluation, Found, With, put};
 use super::expr::{Binary, Expr};
 use super::place::Place;
-use crate::document::{Kind, Node, Sort};
+use crate::document::{Kind, Node, Sort, Style};
 
 impl Evaluation<'_> {
     /// An operator applied to every pair.
@@ -67,6 +69,7 @@ impl Evaluation<'_> {
 
     /// What an operator makes of two nodes.
     pub(super) fn combined(&self, operator: Binary, left: &Node, right: &Node) -> Result<Node, Fault> {
+        let (left, right) = (&*plain_look(left), &*plain_look(right));
         match operator {
             Binary::Add => self.sum(left, right),
             Binary::Subtract => difference(left, right),
@@ -145,38 +148,50 @@ impl Evaluation<'_> {
         group: &[Place],
         with: With<'_>,
     ) -> Found {
-        let mut found = Vec::new();
-        let lefts = self.eval(left, group, with.scope)?;
-        let rights = self.eval(right, group, with.scope)?;
-        let mut push = |value: bool| -> Result<(), At> {
-            found.push(self.fresh(Node::bool(value)).map_err(|fault| fault.at(with.at))?);
-            Ok(())
+        let mut values = Vec::new();
+        let lefts: Vec<bool> =
+            self.eval(left, group, with.scope)?.iter().map(|left| self.truth(left)).collect();
+        let decided = lefts.iter().all(|left| *left != all) && !lefts.is_empty();
+        let rights: Vec<bool> = match decided {
+            true => Vec::new(),
+            false => self.eval(right, group, with.scope)?.iter().map(|right| self.truth(right)).collect(),
         };
         for left in &lefts {
-            if self.truth(left) != all {
-                push(!all)?;
-                continue;
-            }
-            if rights.is_empty() {
-                push(!all)?;
-            }
-            for right in &rights {
-                push(self.truth(right))?;
+            match *left == all && !rights.is_empty() {
+                true => values.extend(&rights),
+                false => values.push(!all),
             }
         }
         if lefts.is_empty() {
-            for right in &rights {
-                push(!all && self.truth(right))?;
-            }
+            values.extend(rights.iter().map(|right| !all && *right));
         }
-        Ok(found)
+        let nodes = values.into_iter().map(|value| self.fresh(Node::bool(value)));
+        nodes.collect::<Result<Vec<_>, _>>().map_err(|fault| fault.at(with.at))
     }
 
     /// `a // b`: what of `a` is neither null nor false, or else `b`. Places stay places, so that they can be assigned to.
     pub(super) fn alternative(&self, left: &Expr, right: &Expr, group: &[Place], with: With<'_>) -> Found {
         let mut found = self.eval(left, group, with.scope)?;
+        if found.iter().any(|place| self.truth(place)) {
+            found.retain(|place| self.truth(place));
+            return Ok(found);
+        }
+        let rights = self.eval(right, group, with.scope)?;
+        // The right side may have made the left one: `(.a // (.a = 0)) += 1`.
         found.retain(|place| self.truth(place));
-        if found.is_empty() { self.eval(right, group, with.scope) } else { Ok(found) }
+        Ok(if found.is_empty() { rights } else { found })
+    }
+}
+
+/// A scalar with a tag of the document's own, as what it looks like; its tag is `like`'s concern.
+fn plain_look(node: &Node) -> Cow<'_, Node> {
+    match node.kind() {
+        Kind::Scalar(scalar)
+            if scalar.style == Style::Plain && node.tag().is_some_and(|tag| !tag.starts_with("!!")) =>
+        {
+            Cow::Owned(Node::plain(scalar.text.clone()))
+        }
+        _ => Cow::Borrowed(node),
     }
 }
 

@@ -53,6 +53,7 @@ impl Evaluation<'_> {
         places: &[Place],
         with: With<'_>,
     ) -> Found {
+        let clobber = matches!(operator, Binary::Multiply(merge) if merge.clobber);
         self.grouped(places, |group| {
             let targets = self.eval(target, group, with.scope)?;
             let values = self.eval(value, group, with.scope)?;
@@ -63,7 +64,7 @@ impl Evaluation<'_> {
                     let result =
                         result.and_then(|result| self.fresh(result)).map_err(|fault| fault.at(with.at))?;
                     let place = if target.node().is_null() { target } else { &left };
-                    self.put_value(place, &result, false).map_err(|fault| fault.at(with.at))?;
+                    self.put_value(place, &result, clobber).map_err(|fault| fault.at(with.at))?;
                 }
             }
             Ok(Vec::new())

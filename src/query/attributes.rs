@@ -100,15 +100,14 @@ impl Evaluation<'_> {
         Ok(places.to_vec())
     }
 
-    fn spread(&self, place: &Place, node: &Node) -> Result<Node, Fault> {
+    /// A node without aliases and `<<`.
+    pub(super) fn spread(&self, place: &Place, node: &Node) -> Result<Node, Fault> {
         self.make(1)?;
         let mut spread = match node.kind() {
             Kind::Alias(name) => {
-                let target = self.settled(place);
+                let target =
+                    self.anchored(place, name).ok_or_else(|| Fault::NoAnchor { name: name.clone() })?;
                 let found = target.node();
-                if matches!(found.kind(), Kind::Alias(_)) {
-                    return Err(Fault::NoAnchor { name: name.clone() });
-                }
                 self.spread(&target, &found)?
             }
             Kind::Scalar(_) => self.copied(node)?,
@@ -124,7 +123,7 @@ impl Evaluation<'_> {
                         put(&mut spread, &self.spread(place, key)?, &self.spread(place, value)?);
                         continue;
                     }
-                    let merged = self.spread(&alias_place(place, value), value)?;
+                    let merged = self.spread(place, value)?;
                     let sources = if merged.sort() == Sort::Sequence {
                         merged.items()
                     } else {
@@ -144,14 +143,6 @@ impl Evaluation<'_> {
             spread.set_anchor(None);
         }
         Ok(spread)
-    }
-}
-
-/// A place at which an alias's name is looked up: aliases are looked up by document, so any place of it will do.
-fn alias_place(place: &Place, node: &Node) -> Place {
-    match node.kind() {
-        Kind::Alias(name) => place.anchored(name).unwrap_or_else(|| place.clone()),
-        _ => place.clone(),
     }
 }
 

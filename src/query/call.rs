@@ -39,8 +39,12 @@ impl Evaluation<'_> {
             (Function::Raise, Some(message)) => {
                 self.each(places, with, |place| self.raise(message, place, with))
             }
-            (Function::SplitDoc | Function::Map | Function::MapValues | Function::Filter, _)
-            | (Function::Select, _) => {
+            (Function::SplitDoc, _) => {
+                let parts = places.iter().enumerate();
+                let parts = parts.map(|(number, place)| place.detached(number + 1, |node| self.copied(node)));
+                parts.collect::<Result<_, _>>().map_err(|fault| fault.at(with.at))
+            }
+            (Function::Map | Function::MapValues | Function::Filter, _) | (Function::Select, _) => {
                 self.each(places, with, |place| self.filtered(function, first, place, with))
             }
             _ => self.each(places, with, |place| self.about_one(function, name, arguments, place, with)),
@@ -58,6 +62,10 @@ impl Evaluation<'_> {
     ) -> Found {
         let first = arguments.first();
         match function {
+            Function::Min | Function::Max if self.is_empty_list(place) => return Ok(Vec::new()),
+            Function::ToEntries | Function::WithEntries if self.settled(place).node().is_null() => {
+                return Ok(Vec::new());
+            }
             Function::Key => return self.key_of(place),
             Function::Parent => return self.parent_of(first, place, with),
             Function::Root => return Ok(vec![self.parents_of(place).pop().unwrap_or_else(|| place.clone())]),
@@ -140,6 +148,10 @@ impl Evaluation<'_> {
             Function::Pivot => self.pivoted(&node).unwrap_or_else(|| Err(operand())),
             _ => Err(Fault::NotHere { name: name.to_owned() }),
         })
+    }
+
+    fn is_empty_list(&self, place: &Place) -> bool {
+        matches!(self.settled(place).node().kind(), Kind::Sequence(items) if items.is_empty())
     }
 
     fn raise(&self, message: &Expr, place: &Place, with: With<'_>) -> Found {

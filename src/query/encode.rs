@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::error::Fault;
 use super::eval::{Evaluation, size};
-use super::place::Place;
+use super::place::{Place, Step};
 use super::words::Format;
 use crate::document::{Document, Kind, Node, Sort, print};
 
@@ -20,14 +20,15 @@ impl Evaluation<'_> {
         self.make(size(&node) * 2)?;
         let operand = || Fault::Operand { function: name.to_owned(), value: super::compare::shown(&node) };
         let text = match format {
+            Format::Json if indent == 0 => json(&node, 0),
             Format::Json => json(&node, indent) + "\n",
             Format::JsonLine => json(&node, 0),
             Format::Yaml => print(&node),
-            Format::Props => props(&node),
+            Format::Props => properties(&node),
             Format::Csv | Format::Tsv => {
                 table(&node, if format == Format::Csv { ',' } else { '\t' }).ok_or_else(operand)?
             }
-            Format::Base64 => base64(node.scalar_text().ok_or_else(operand)?.as_bytes()),
+            Format::Base64 => base64(node.as_text().ok_or_else(operand)?.as_bytes()),
             Format::Uri => percent_encoded(node.scalar_text().ok_or_else(operand)?),
             Format::Sh => shell_quoted(node.scalar_text().ok_or_else(operand)?),
         };
@@ -53,13 +54,14 @@ impl Evaluation<'_> {
             Format::Uri => Ok(Node::text(percent_decoded(text))),
             Format::Csv => Ok(from_table(text, ',')),
             Format::Tsv => Ok(from_table(text, '\t')),
-            Format::Props | Format::Sh => Err(Fault::NotHere { name: name.to_owned() }),
+            Format::Props => Ok(from_properties(text)),
+            Format::Sh => Err(Fault::NotHere { name: name.to_owned() }),
         }
     }
 }
 
 /// JSON with `indent` blanks a level, on one line if that is 0.
-pub(super) fn json(node: &Node, indent: usize) -> String {
+pub fn json(node: &Node, indent: usize) -> String {
     let mut text = String::new();
     write_json(node, indent, 0, &mut text);
     text
@@ -103,12 +105,19 @@ fn write_json(node: &Node, indent: usize, level: usize, text: &mut String) {
             line(text, level);
             text.push('}');
         }
+        // A number keeps its text, `1.50` or `1e3`, where JSON can have it.
+        Kind::Scalar(scalar)
+            if matches!(node.sort(), Sort::Int | Sort::Float)
+                && serde_json::from_str::<serde_json::Number>(&scalar.text).is_ok() =>
+        {
+            text.push_str(&scalar.text);
+        }
         Kind::Scalar(_) | Kind::Alias(_) => text.push_str(&node.to_json().to_string()),
     }
 }
 
 /// `path.to.value = text`, a line for each scalar.
-fn props(node: &Node) -> String {
+pub fn properties(node: &Node) -> String {
     let mut text = String::new();
     write_props(node, "", &mut text);
     text
@@ -137,6 +146,28 @@ fn write_props(node: &Node, path: &str, text: &mut String) {
         }
         Kind::Alias(_) => {}
     }
+}
+
+/// The tree of lines `path.to.value = text`; steps that are numbers make lists. Comments and empty lines are passed over.
+pub fn from_properties(text: &str) -> Node {
+    let mut root = Node::mapping(Vec::new());
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', '!'])) {
+        let (path, value) = line.split_once(['=', ':']).unwrap_or((line, ""));
+        let plain = Node::plain(value.trim());
+        let value = match plain.sort() {
+            Sort::Text | Sort::Null => Node::text(value.trim().replace("\\n", "\n")),
+            _ => plain,
+        };
+        let steps = path.trim().split('.').map(|step| match step.parse() {
+            Ok(index) => Step::Index(index),
+            Err(_) => Step::Key(step.into()),
+        });
+        let place = Place::fresh(root).at_path(steps.collect());
+        // A line that contradicts an earlier one (a value below a value) is passed over.
+        let _ = place.write(|node| *node = value);
+        root = place.whole().clone();
+    }
+    root
 }
 
 /// Rows of cells; mappings get a row of their keys above. `None` if there is a cell that is no scalar.
@@ -290,17 +321,13 @@ fn shell_quoted(text: &str) -> String {
     let is_safe = |c: char| {
         c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '@' | '%' | '+' | ',' | '=')
     };
-    let mut quoted = String::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let safe = rest.find(|c| !is_safe(c)).unwrap_or(rest.len());
-        quoted.push_str(&rest[..safe]);
-        rest = &rest[safe..];
-        let unsafe_length = rest.find(is_safe).unwrap_or(rest.len());
-        if unsafe_length > 0 {
-            quoted.push_str(&format!("'{}'", rest[..unsafe_length].replace('\'', "'\\''")));
-            rest = &rest[unsafe_length..];
-        }
+    if text.is_empty() {
+        return "''".to_owned();
     }
-    if quoted.is_empty() { "''".to_owned() } else { quoted }
+    let pieces = text.split('\'').map(|piece| {
+        let safe = piece.find(|c| !is_safe(c)).unwrap_or(piece.len());
+        let (safe, rest) = piece.split_at(safe);
+        if rest.is_empty() { safe.to_owned() } else { format!("{safe}'{rest}'") }
+    });
+    pieces.collect::<Vec<_>>().join("\\'")
 }

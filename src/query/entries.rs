@@ -126,6 +126,7 @@ impl Evaluation<'_> {
     fn contains(&self, whole: &Node, part: &Node) -> Result<bool, Fault> {
         self.step(0)?;
         match (whole.kind(), part.kind()) {
+            _ if whole.is_null() != part.is_null() => Ok(false),
             (Kind::Mapping(_), Kind::Mapping(parts)) => {
                 for (key, part) in parts {
                     self.step(whole.entries().len() / 16)?;

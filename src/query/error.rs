@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{MAX_DEPTH, MAX_LENGTH};
+use super::{MAX_DATA_DEPTH, MAX_DEPTH, MAX_LENGTH};
 use crate::document::Sort;
 
 /// Why an expression was not understood or not carried out, shown with the place in the expression.
@@ -74,6 +74,8 @@ pub enum Fault {
     Unopened { what: &'static str },
     #[error("bad expression, please check expression syntax")]
     Syntax,
+    #[error("RHS of 'as' operator must be a variable name e.g. $foo")]
+    NoVariableName,
     #[error("must use variable with a pipe, e.g. `exp as $x | ...`")]
     VariableWithoutPipe,
     #[error("reduce must be given a block, e.g. `exp as $x ireduce (0; . + $x)`")]
@@ -84,6 +86,8 @@ pub enum Fault {
     TooLong,
     #[error("the expression nests deeper than {MAX_DEPTH} levels")]
     TooDeep,
+    #[error("the expression nests data deeper than {MAX_DATA_DEPTH} levels")]
+    DataTooDeep,
     #[error("the expression takes too many steps")]
     TooManySteps,
     #[error("the expression makes too much data")]

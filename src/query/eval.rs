@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::error::{At, Fault};
 use super::expr::{Assignment, Binary, Expr, Member, Op, Piece};
 use super::place::Place;
-use super::{MAX_DEPTH, MAX_MADE, MAX_STEPS, Options};
+use super::{MAX_DATA_DEPTH, MAX_DEPTH, MAX_MADE, MAX_STEPS, Options};
 use crate::document::{Kind, Node, Sort};
 
 pub(super) type Found = Result<Vec<Place>, At>;
@@ -96,20 +96,28 @@ impl<'a> Evaluation<'a> {
         Ok(Place::fresh(node))
     }
 
+    /// A place's node, as a result.
+    pub(super) fn result(&self, place: &Place, resolve_aliases: bool) -> Result<Node, At> {
+        if !resolve_aliases {
+            return self.copy(place);
+        }
+        self.spread(place, &place.node()).map_err(|fault| fault.at(0))
+    }
+
     /// A copy of a place's node.
     pub(super) fn copy(&self, place: &Place) -> Result<Node, At> {
         self.copied(&place.node()).map_err(|fault| fault.at(0))
     }
 
     pub(super) fn copied(&self, node: &Node) -> Result<Node, Fault> {
-        self.make(size(node))?;
+        self.make(measured(node, 0)?)?;
         Ok(node.clone())
     }
 
     /// All that an expression finds from some places.
     pub(super) fn eval(&self, expr: &Expr, places: &[Place], scope: &Scope) -> Found {
         self.step(places.len()).map_err(|fault| fault.at(expr.at))?;
-        if self.depth.get() >= MAX_DEPTH * 2 {
+        if self.depth.get() >= MAX_DEPTH + MAX_DEPTH / 4 {
             return Err(Fault::TooDeep.at(expr.at));
         }
         self.depth.set(self.depth.get() + 1);
@@ -228,7 +236,7 @@ impl<'a> Evaluation<'a> {
 
     /// A copy that later writes do not reach, and that still knows its path.
     fn detached(&self, place: &Place, at: usize) -> Result<Place, At> {
-        place.detached(|node| self.copied(node)).map_err(|fault| fault.at(at))
+        place.detached(0, |node| self.copied(node)).map_err(|fault| fault.at(at))
     }
 
     fn reduced(
@@ -334,13 +342,17 @@ impl<'a> Evaluation<'a> {
                 Kind::Alias(name) => name.clone(),
                 _ => break,
             };
-            let found = place.anchored(&name).or_else(|| self.home.as_ref()?.anchored(&name));
-            match found {
+            match self.anchored(&place, &name) {
                 Some(found) => place = found,
                 None => break,
             }
         }
         place
+    }
+
+    /// The node that an alias in a place's document stands for.
+    pub(super) fn anchored(&self, place: &Place, name: &str) -> Option<Place> {
+        place.anchored(name).or_else(|| self.home.as_ref()?.anchored(name))
     }
 
     /// Whether a place counts as true: everything but false and null does.
@@ -374,6 +386,21 @@ pub(super) fn put(entries: &mut Vec<(Node, Node)>, key: &Node, value: &Node) {
     }) {
         Some((_, old)) => *old = value.clone(),
         None => entries.push((key.clone(), value.clone())),
+    }
+}
+
+/// As `size`; fails if the tree is too deep to be walked safely.
+fn measured(node: &Node, depth: usize) -> Result<usize, Fault> {
+    if depth > MAX_DATA_DEPTH {
+        return Err(Fault::DataTooDeep);
+    }
+    let inner = |node: &Node| measured(node, depth + 1);
+    match node.kind() {
+        Kind::Sequence(items) => items.iter().try_fold(1, |sum, item| Ok(sum + inner(item)?)),
+        Kind::Mapping(entries) => {
+            entries.iter().try_fold(1, |sum, (key, value)| Ok(sum + inner(key)? + inner(value)?))
+        }
+        Kind::Scalar(_) | Kind::Alias(_) => Ok(size(node)),
     }
 }
 

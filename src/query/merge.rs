@@ -10,7 +10,7 @@ use crate::document::{Kind, Node};
 impl Evaluation<'_> {
     pub(super) fn product(&self, left: &Node, right: &Node, merge: Merge) -> Result<Node, Fault> {
         let is_collection = |node: &Node| matches!(node.kind(), Kind::Sequence(_) | Kind::Mapping(_));
-        if left.is_null() {
+        if left.is_null() && is_collection(right) {
             return self.copied(right);
         }
         if right.is_null() && is_collection(left) {
@@ -50,6 +50,9 @@ impl Evaluation<'_> {
     }
 
     fn merge_mapping(&self, target: &mut Node, source: &Node, merge: Merge) -> Result<(), Fault> {
+        if merge.clobber && source.tag() != target.tag() {
+            target.set_tag(source.tag().map(str::to_owned));
+        }
         for (key, value) in source.entries() {
             self.step(target.entries().len() / 16)?;
             let found = target.entries().iter().position(|(own, _)| own.same(key));
@@ -67,7 +70,7 @@ impl Evaluation<'_> {
                 (own.kind(), value.kind()),
                 (Kind::Mapping(_), Kind::Mapping(_)) | (Kind::Sequence(_), Kind::Sequence(_))
             );
-            if own.same(value) || (merge.only_new && !is_deeper) {
+            if own.same(value) || (merge.only_new && !is_deeper && !own.is_null()) {
                 continue;
             }
             // Worked out on a copy, so that a mapping that did not change keeps the bytes it was read from.

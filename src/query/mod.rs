@@ -32,6 +32,7 @@ mod eval;
 mod expr;
 mod lexer;
 mod merge;
+mod operand;
 mod order;
 mod parser;
 mod place;
@@ -46,6 +47,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub use encode::{from_properties, json, properties};
 pub use error::{Error, Fault};
 
 use crate::document::Node;
@@ -57,16 +59,20 @@ use place::Place;
 pub const MAX_LENGTH: usize = 256 * 1024;
 /// How deep an expression may nest, at parsing and (with `eval`) at running.
 pub const MAX_DEPTH: usize = 100;
+/// How deep values may nest.
+pub const MAX_DATA_DEPTH: usize = 120;
 /// Steps that one run may take: an operator applied to a value, or a handful of entries searched.
-pub const MAX_STEPS: u64 = 20_000_000;
+pub const MAX_STEPS: u64 = 5_000_000;
 /// Nodes, or 64 bytes of text each, that one run may make.
-pub const MAX_MADE: u64 = 3_000_000;
+pub const MAX_MADE: u64 = 2_000_000;
 
 /// What an expression may see besides its input.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The environment for `env`, `strenv` and `envsubst`; `None` refuses them.
     pub allow_env: Option<BTreeMap<String, String>>,
+    /// Results have no aliases and no `<<`: they are replaced by what they stand for.
+    pub resolve_aliases: bool,
 }
 
 /// An expression, parsed.
@@ -94,6 +100,8 @@ pub struct Output {
     pub node: Node,
     /// The input that it is the whole of, changed or not.
     pub input: Option<usize>,
+    /// The document that `split_doc` made of it, from 1; 0 without.
+    pub part: usize,
 }
 
 impl Query {
@@ -131,8 +139,10 @@ impl Query {
         drop(places);
         let mut outputs = Vec::with_capacity(found.len());
         for place in found {
-            let node = evaluation.copy(&place).map_err(|fault| fault.shown_in(&self.text))?;
-            outputs.push(Output { node, input: place.whole_input() });
+            let node = evaluation
+                .result(&place, self.options.resolve_aliases)
+                .map_err(|fault| fault.shown_in(&self.text))?;
+            outputs.push(Output { node, input: place.whole_input(), part: place.root.part });
         }
         Ok(outputs)
     }

@@ -14,7 +14,35 @@ use crate::document::{Kind, Node, Sort};
 impl Evaluation<'_> {
     /// A list in order; anything else as it is.
     pub(super) fn sorted(&self, node: &Node) -> Result<Node, Fault> {
+        if node.sort() == Sort::Mapping {
+            let mut sorted = node.clone();
+            if !node.entries().is_sorted_by(|(_, a), (_, b)| order(a, b).is_le())
+                && let Some(entries) = sorted.entries_mut()
+            {
+                entries.sort_by(|(_, a), (_, b)| order(a, b));
+            }
+            return Ok(sorted);
+        }
         self.rearranged(node, |items| items.sort_by(|a, b| order(a, b)))
+    }
+
+    /// A mapping's entries in the order of what `by` finds at their values.
+    fn entries_sorted_by(&self, by: &Expr, mapping: &Place, with: With<'_>) -> Found {
+        let entries = mapping.node().entries().to_vec();
+        let mut keyed = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            let step = Step::Key(key.scalar_text().unwrap_or_default().into());
+            let found = self.from(by, &mapping.child(step), with.scope)?;
+            let found =
+                found.iter().map(|key| self.copied(&self.settled(key).node())).collect::<Result<Vec<_>, _>>();
+            keyed.push((found.map_err(|fault| fault.at(with.at))?, (key, value)));
+        }
+        keyed.sort_by(|(a, _), (b, _)| {
+            compare_keys(&a.iter().collect::<Vec<_>>(), &b.iter().collect::<Vec<_>>())
+        });
+        let sorted = Node::mapping(keyed.into_iter().map(|(_, entry)| entry).collect());
+        let sorted = if sorted.same(&mapping.node()) { mapping.node().clone() } else { sorted };
+        Ok(vec![self.fresh(sorted).map_err(|fault| fault.at(with.at))?])
     }
 
     /// A list with the same items in another order, or without some.
@@ -74,6 +102,9 @@ impl Evaluation<'_> {
         with: With<'_>,
     ) -> Found {
         let list = self.settled(place);
+        if let (Function::SortBy, Some(by), Sort::Mapping) = (function, by, list.node().sort()) {
+            return self.entries_sorted_by(by, &list, with);
+        }
         let count = list.node().items().len();
         let Some(by) = by.filter(|_| list.node().sort() == Sort::Sequence) else {
             let function = match function {

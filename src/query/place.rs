@@ -36,6 +36,8 @@ pub(super) struct Root {
     pub(super) document: usize,
     pub(super) file: usize,
     pub(super) name: String,
+    /// Which of the documents that `split_doc` made it is, from 1.
+    pub(super) part: usize,
     /// Where the document was copied from: what `path` and `key` say of a variable's value.
     trail: Vec<Step>,
 }
@@ -66,6 +68,7 @@ impl Place {
             document: 0,
             file: 0,
             name: String::new(),
+            part: 0,
             trail: Vec::new(),
         })
     }
@@ -77,12 +80,17 @@ impl Place {
             document: input.document,
             file: input.file,
             name: input.name,
+            part: 0,
             trail: Vec::new(),
         })
     }
 
     /// A copy that later writes do not reach, and that still knows its path.
-    pub(super) fn detached(&self, copy: impl FnOnce(&Node) -> Result<Node, Fault>) -> Result<Place, Fault> {
+    pub(super) fn detached(
+        &self,
+        part: usize,
+        copy: impl FnOnce(&Node) -> Result<Node, Fault>,
+    ) -> Result<Place, Fault> {
         let node = copy(&self.node())?;
         let Root { document, file, ref name, .. } = *self.root;
         let trail = self.whole_path();
@@ -92,6 +100,7 @@ impl Place {
             document,
             file,
             name: name.clone(),
+            part,
             trail,
         }))
     }
@@ -110,7 +119,12 @@ impl Place {
         self.root.input.filter(|_| self.path.is_empty())
     }
 
-    pub(super) fn at(&self, path: Vec<Step>) -> Place {
+    /// The whole document.
+    pub(super) fn whole(&self) -> Ref<'_, Node> {
+        self.root.node.borrow()
+    }
+
+    pub(super) fn at_path(&self, path: Vec<Step>) -> Place {
         Place { root: self.root.clone(), path, is_key: false, inherited: None }
     }
 
@@ -190,6 +204,9 @@ impl Place {
 
     /// Changes the node; parents that are missing are made. Fails where a parent is a list and the step is a name, or is a scalar.
     pub(super) fn write(&self, change: impl FnOnce(&mut Node)) -> Result<(), Fault> {
+        if self.path.len() > super::MAX_DATA_DEPTH {
+            return Err(Fault::DataTooDeep);
+        }
         self.bring_inherited()?;
         let mut root = self.root.node.borrow_mut();
         if self.is_key {
@@ -213,7 +230,7 @@ impl Place {
             return Ok(());
         }
         let content = inherited.source.node().clone();
-        self.at(outer.to_vec()).write(|node| *node = content)
+        self.at_path(outer.to_vec()).write(|node| *node = content)
     }
 
     /// Takes the entry out of its collection; whether it was there.
@@ -243,7 +260,7 @@ impl Place {
     /// The place of the node with an anchor in this document.
     pub(super) fn anchored(&self, name: &str) -> Option<Place> {
         let mut path = Vec::new();
-        find_anchor(&self.root.node.borrow(), name, &mut path).then(|| self.at(path))
+        find_anchor(&self.root.node.borrow(), name, &mut path).then(|| self.at_path(path))
     }
 }
 

@@ -110,9 +110,6 @@ impl Evaluation<'_> {
                 _ => described(regex, &captures, text),
             });
         }
-        if found.is_empty() && function == Function::Capture {
-            found.push(Node::mapping(Vec::new()));
-        }
         Ok(found)
     }
 }

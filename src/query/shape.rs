@@ -26,7 +26,8 @@ impl Evaluation<'_> {
             return self.values_mapped(argument, place, &children, with);
         }
         let settled = self.settled(place);
-        if !matches!(settled.node().kind(), Kind::Sequence(_) | Kind::Mapping(_)) {
+        if !matches!(settled.node().kind(), Kind::Sequence(_) | Kind::Mapping(_)) && !settled.node().is_null()
+        {
             return Ok(vec![place.clone()]);
         }
         let mut items = Vec::new();

@@ -79,7 +79,12 @@ impl Evaluation<'_> {
     /// `envsubst`: `$NAME`, `${NAME}`, `${NAME:-default}` and the like in a text.
     pub(super) fn substituted(&self, arguments: &[Expr], place: &Place, with: With<'_>) -> Found {
         let Some(environment) = &self.options.allow_env else { return Err(Fault::EnvDisabled.at(with.at)) };
-        let _ = arguments;
+        let strict = arguments.first().and_then(|argument| match &argument.op {
+            Op::Literal(node) => node.scalar_text(),
+            _ => None,
+        });
+        let has = |letters: &str| strict.unwrap_or_default().split([',', ' ']).any(|word| word == letters);
+        let strict = Strict { unset: has("nu"), empty: has("ne") };
         let settled = self.settled(place);
         let node = settled.node();
         let Some(text) = node.as_text() else {
@@ -89,8 +94,8 @@ impl Evaluation<'_> {
             }
             .at(with.at));
         };
-        let substituted =
-            substitute(text, &|name| environment.get(name).cloned()).map_err(|fault| fault.at(with.at))?;
+        let substituted = substitute(text, strict, &|name| environment.get(name).cloned())
+            .map_err(|fault| fault.at(with.at))?;
         let changed = self.fresh(with_text(&node, substituted)).map_err(|fault| fault.at(with.at))?;
         Ok(vec![changed])
     }
@@ -108,7 +113,28 @@ pub(super) fn with_text(node: &Node, text: String) -> Node {
     changed
 }
 
-fn substitute(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, Fault> {
+/// What fails: a variable that is not set, one that is empty.
+#[derive(Clone, Copy)]
+struct Strict {
+    unset: bool,
+    empty: bool,
+}
+
+impl Strict {
+    fn check(self, name: &str, value: Option<String>) -> Result<String, Fault> {
+        match value {
+            None if self.unset => Err(Fault::NotSet { name: name.to_owned() }),
+            Some(value) if self.empty && value.is_empty() => Err(Fault::SetEmpty { name: name.to_owned() }),
+            value => Ok(value.unwrap_or_default()),
+        }
+    }
+}
+
+fn substitute(
+    text: &str,
+    strict: Strict,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, Fault> {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {
@@ -118,14 +144,14 @@ fn substitute(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<S
             let Some(end) = braced.find('}') else {
                 return Err(Fault::BadSubstitution { text: text.to_owned() });
             };
-            result.push_str(&expanded(&braced[..end], variable)?);
+            result.push_str(&expanded(&braced[..end], strict, variable)?);
             rest = &braced[end + 1..];
             continue;
         }
         let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
         match length {
             0 => result.push('$'),
-            length => result.push_str(&variable(&rest[..length]).unwrap_or_default()),
+            length => result.push_str(&strict.check(&rest[..length], variable(&rest[..length]))?),
         }
         rest = &rest[length..];
     }
@@ -134,12 +160,16 @@ fn substitute(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<S
 }
 
 /// What stands in braces: a name, perhaps with what to use if it is not set (`-`), or empty as well (`:-`).
-fn expanded(inside: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, Fault> {
+fn expanded(
+    inside: &str,
+    strict: Strict,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, Fault> {
     let length = inside.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(inside.len());
     let (name, rest) = inside.split_at(length);
     let value = variable(name);
     if rest.is_empty() {
-        return Ok(value.unwrap_or_default());
+        return strict.check(name, value);
     }
     let (empty_counts, rest) = match rest.strip_prefix(':') {
         Some(rest) => (true, rest),
@@ -147,9 +177,8 @@ fn expanded(inside: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<S
     };
     let is_missing = value.as_deref().is_none_or(|value| empty_counts && value.is_empty());
     match rest.split_at_checked(1) {
-        Some(("-" | "=", default)) => {
-            Ok(if is_missing { default.to_owned() } else { value.unwrap_or_default() })
-        }
+        Some(("-" | "=", default)) if is_missing => Ok(default.to_owned()),
+        Some(("-" | "=", _)) => strict.check(name, value),
         Some(("+", other)) => Ok(if is_missing { String::new() } else { other.to_owned() }),
         Some(("?", _)) if is_missing => Err(Fault::NotSet { name: name.to_owned() }),
         Some(("?", _)) => Ok(value.unwrap_or_default()),
