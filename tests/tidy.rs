@@ -141,7 +141,7 @@ fn unsafe_and_printing_stay_in_their_rooms() {
 #[test]
 fn arrows_point_down() {
     const MACHINE: &[&str] = &["process", "sys"];
-    const FACTS: &[&str] = &["home", "config", "process", "sys"];
+    const FACTS: &[&str] = &["http", "home", "config", "process", "sys"];
     const STORIES: &[&str] =
         &["driver", "dns", "ssh", "guest", "image", "seed", "home", "config", "process", "sys"];
     let allowed: &[(&str, &[&str])] = &[
@@ -153,6 +153,7 @@ fn arrows_point_down() {
         ("guest", FACTS),
         ("image", FACTS),
         ("seed", FACTS),
+        ("http", &["config"]),
         ("home", &["config", "process", "sys"]),
         ("config", MACHINE),
         ("process", &["sys"]),
