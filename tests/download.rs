@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal::SIGKILL;
 
@@ -672,4 +672,94 @@ fn prune_leaves_a_download_alone() {
     create.end().succeeded().done();
     net.has_disk("a");
     assert_eq!(net.cached(PATH), ["data", "time", "type", "url"]);
+}
+
+#[test]
+fn a_terminal_gets_a_bar_that_goes_again() {
+    use std::io::Read;
+    let net = Net::new();
+    net.web.act(PATH, [Act::Hold(1_572_864)]);
+    let file = net.file("a", PATH, "");
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let mut command = net.world.command(env!("CARGO_BIN_EXE_limactl"));
+    command.arg("create").arg(&file).env("TERM", "xterm").stdin(Stdio::null()).stdout(Stdio::null());
+    let mut child = command.stderr(terminal.slave).spawn().unwrap();
+    // The command keeps its end of the terminal open; without it reading comes to an end.
+    drop(command);
+    let mut reader = fs::File::from(terminal.master);
+    let mut text = Vec::new();
+    let mut piece = [0; 4096];
+    // Reading fails when nobody has the other end any more.
+    while let Ok(count @ 1..) = reader.read(&mut piece) {
+        text.extend_from_slice(&piece[..count]);
+        if String::from_utf8_lossy(&text).contains("] 50% ") {
+            net.web.release();
+        }
+    }
+    let text = String::from_utf8_lossy(&text);
+    assert!(child.wait().unwrap().success(), "{text}");
+    assert!(
+        text.contains("Downloading the image (i.img)\r\n") && text.contains("1.50 MiB / 3.00 MiB ["),
+        "{text}"
+    );
+    let bar = text.rfind("] 50% ").unwrap();
+    let cleared = text[bar..].find("\u{1b}[2K").unwrap() + bar;
+    assert!(text[cleared..].contains("Downloaded the image from"), "{text}");
+    net.has_disk("a");
+}
+
+/// A server with TLS, whose certificate is its own authority; `None`, and one line, where the tools are missing.
+fn tls_server(world: &World) -> Option<(Child, String)> {
+    let (key, cert) = (world.path("key.pem"), world.path("cert.pem"));
+    let made = world
+        .command("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&cert)
+        .stderr(Stdio::null())
+        .status();
+    if !made.is_ok_and(|status| status.success()) {
+        say("skipped: https, because openssl, which makes the certificate, is not installed");
+        return None;
+    }
+    let script = "import http.server,ssl,sys\n\
+        s=http.server.ThreadingHTTPServer(('localhost',0),http.server.SimpleHTTPRequestHandler)\n\
+        c=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n\
+        c.load_cert_chain('cert.pem','key.pem')\n\
+        s.socket=c.wrap_socket(s.socket,server_side=True)\n\
+        print(s.server_port,flush=True)\n\
+        s.serve_forever()\n";
+    let mut server = world
+        .command("python3")
+        .args(["-c", script])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut port = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut port)
+        .unwrap();
+    Some((server, format!("https://localhost:{}/i.raw", port.trim())))
+}
+
+#[test]
+fn https_is_trusted_as_the_system_says_and_refused_at_once_otherwise() {
+    let net = Net::new();
+    fs::write(net.world.path("i.raw"), &net.image).unwrap();
+    let Some((mut server, url)) = tls_server(&net.world) else { return };
+    let text = net.world.yaml().replace(&net.world.image().display().to_string(), &url);
+    let file = net.world.write("t.yaml", &text).display().to_string();
+    let run = || net.world.limactl(["create", file.as_str()]);
+    let seen = run().seen().ended_with(1);
+    seen.says("level=fatal msg=\"failed to download `https://localhost:")
+        .says("certificate")
+        .says_not("trying again")
+        .done();
+    run().env("SSL_CERT_FILE", &net.world.path("cert.pem").display().to_string()).seen().succeeded().done();
+    net.has_disk("t");
+    server.kill().unwrap();
+    server.wait().unwrap();
 }

@@ -59,7 +59,8 @@ impl Error {
     /// Whether the same request may succeed a moment later. A certificate that is not trusted stays so.
     pub fn may_pass(&self) -> bool {
         match self {
-            Error::NoAnswer { source, .. } => source.kind() != io::ErrorKind::PermissionDenied,
+            // The kind of all that TLS finds wrong.
+            Error::NoAnswer { source, .. } => source.kind() != io::ErrorKind::InvalidData,
             _ => false,
         }
     }
@@ -71,8 +72,7 @@ fn plain(error: ureq::Error) -> io::Error {
         ureq::Error::Io(error) => of_body(error),
         ureq::Error::Timeout(_) => io::Error::new(io::ErrorKind::TimedOut, "the server says nothing"),
         ureq::Error::HostNotFound => io::Error::other("no such host"),
-        // Not a passing trouble: the kind is what `may_pass` looks at.
-        ureq::Error::Rustls(error) => io::Error::new(io::ErrorKind::PermissionDenied, error.to_string()),
+        ureq::Error::Rustls(error) => io::Error::new(io::ErrorKind::InvalidData, error.to_string()),
         other => io::Error::other(other.to_string()),
     }
 }

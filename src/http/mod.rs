@@ -24,7 +24,7 @@ pub use error::Error;
 pub const MOST_HOPS: usize = 10;
 /// How long a server may be silent; `LIMA_DOWNLOAD_STALL` (seconds) overrides it.
 const STALL: Duration = Duration::from_secs(30);
-/// How long a connection may take to stand, name and TLS included.
+/// How long a name may take to be found, and then the connection to stand, TLS included.
 const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +145,7 @@ impl Client {
             .user_agent(concat!("limactl/", env!("CARGO_PKG_VERSION")))
             .accept_encoding("identity")
             .input_buffer_size(256 << 10)
+            .timeout_resolve(Some(CONNECT_WITHIN))
             .timeout_connect(Some(CONNECT_WITHIN))
             .timeout_recv_response(Some(self.stall))
             .timeout_per_read(Some(self.stall))

@@ -127,6 +127,15 @@ fn wait(head: &Head) -> Option<Duration> {
     head.retry_after.as_deref()?.trim().parse().ok().map(Duration::from_secs)
 }
 
+/// How grave a trouble is for the hope that it passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The server is there.
+    OfServer,
+    /// Nobody is there, which rarely changes within seconds.
+    NobodyThere,
+}
+
 /// How often and how soon a trouble is tried over. Progress renews it; a trickle does not.
 #[derive(Debug, Clone)]
 pub(super) struct Patience {
@@ -148,12 +157,18 @@ impl Patience {
     }
 
     /// How long to wait before the next attempt; `None` if it is enough. `here` is what has arrived, `wanted` what the server asked for.
-    pub(super) fn after_failure(&mut self, here: u64, wanted: Option<Duration>) -> Option<Duration> {
+    pub(super) fn after_failure(
+        &mut self,
+        trouble: Trouble,
+        here: u64,
+        wanted: Option<Duration>,
+    ) -> Option<Duration> {
         // Measured from the most that was ever here: a file that begins again and again does not look like progress.
         if here >= self.renewed_at.saturating_add(Patience::PROGRESS) {
             *self = Patience { renewed_at: here, ..Patience::new() };
         }
-        self.left = self.left.checked_sub(1)?;
+        let cost = if trouble == Trouble::NobodyThere { 2 } else { 1 };
+        self.left = self.left.checked_sub(cost)?;
         let pause = self.pause;
         self.pause = (pause * 2).min(Patience::LONGEST_PAUSE);
         Some(wanted.map_or(pause, |wanted| wanted.clamp(pause, Patience::LONGEST_PAUSE)))
@@ -244,14 +259,28 @@ mod tests {
     #[test]
     fn patience_ends_and_progress_renews_it() {
         let mut patience = Patience::new();
-        let pauses: Vec<_> = std::iter::from_fn(|| patience.after_failure(100, None)).collect();
+        let pauses: Vec<_> =
+            std::iter::from_fn(|| patience.after_failure(Trouble::OfServer, 100, None)).collect();
         assert_eq!(pauses.iter().map(Duration::as_millis).collect::<Vec<_>>(), [250, 500, 1000, 2000, 4000]);
-        assert_eq!(patience.after_failure(2 << 20, None), Some(Duration::from_millis(250)));
+        let mut offline = Patience::new();
+        let pauses = std::iter::from_fn(|| offline.after_failure(Trouble::NobodyThere, 0, None));
+        assert_eq!(pauses.count(), 2);
+        assert_eq!(
+            patience.after_failure(Trouble::OfServer, 2 << 20, None),
+            Some(Duration::from_millis(250))
+        );
         let mut patience = Patience::new();
-        assert_eq!(patience.after_failure(0, Some(Duration::from_secs(9999))), Some(Patience::LONGEST_PAUSE));
+        assert_eq!(
+            patience.after_failure(Trouble::OfServer, 0, Some(Duration::from_secs(9999))),
+            Some(Patience::LONGEST_PAUSE)
+        );
         let mut patience = Patience::new();
         let again_and_again = [50, 30, 52, 40, 52, 20, 52, 52, 52, 52, 52, 52].map(|mib: u64| mib << 20);
-        assert!(again_and_again.iter().any(|here| patience.after_failure(*here, None).is_none()));
+        assert!(
+            again_and_again
+                .iter()
+                .any(|here| patience.after_failure(Trouble::OfServer, *here, None).is_none())
+        );
     }
 
     proptest! {
