@@ -290,6 +290,15 @@ fn a_server_that_says_nothing_any_more_is_left_and_asked_again() {
 }
 
 #[test]
+fn a_server_that_sends_next_to_nothing_is_left_too() {
+    let net = Net::new();
+    net.web.act(PATH, [Act::Trickle(500)]);
+    let seen = net.create("a", PATH, "").succeeded();
+    seen.says("the server sends next to nothing; going on from ").done();
+    net.has_disk("a");
+}
+
+#[test]
 fn a_server_without_ranges_or_with_wrong_ones_is_asked_for_all_of_it() {
     let net = Net::new();
     net.web.act(PATH, [Act::Drop(1_000_000), Act::NoRanges]);

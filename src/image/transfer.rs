@@ -4,7 +4,7 @@
 //!            nothing here                 N bytes here, and a validator
 //!               GET                        GET, Range: bytes=N-, If-Range: validator
 //! 200  ->  take all of it                  the file has changed, or no ranges: take all of it, from the start
-//! 206  ->  not asked for: ask again        from N, same total: append; anything else: forget, ask for all of it
+//! 206  ->  give up                         from N, same total, same version: append; else forget, ask for all of it
 //! 416  ->  give up                         N is all there is: done; else forget, ask for all of it
 //! 408 425 429 5xx -> ask again later       the same
 //! other ->  give up                        give up
@@ -77,6 +77,8 @@ pub(super) enum Decision {
 pub(super) fn decide(known: &Known, head: &Head) -> Decision {
     match head.status {
         200 | 203 => Decision::TakeAll { total: head.content_length, validator: validator(head) },
+        // A server that ignores `If-Range` gives itself away.
+        206 if known.continues() && other_version(known, head) => Decision::Forget,
         206 if known.continues() => match head.content_range.as_deref().and_then(range) {
             Some((Some(start), total)) if start == known.here && agree(known.total, total) => {
                 Decision::Append
@@ -92,6 +94,13 @@ pub(super) fn decide(known: &Known, head: &Head) -> Decision {
         408 | 425 | 429 | 500 | 502..=504 => Decision::Later { wait: wait(head) },
         _ => Decision::GiveUp,
     }
+}
+
+/// Whether the answer says that it is of another version than what is here.
+fn other_version(known: &Known, head: &Head) -> bool {
+    let by_etag = known.validator.as_ref().is_some_and(|validator| validator.starts_with('"'));
+    let said = if by_etag { &head.etag } else { &head.last_modified };
+    said.as_ref().is_some_and(|said| known.validator.as_ref() != Some(said))
 }
 
 /// Two words about one length agree unless both are said and differ.
@@ -217,6 +226,11 @@ mod tests {
             assert_eq!(decide(&at_5, &answer(206, lie)), Decision::Forget, "{lie}");
         }
         assert_eq!(decide(&known(0, None), &answer(206, "bytes 0-9/10")), Decision::GiveUp);
+        let mut head = answer(206, "bytes 5-9/10");
+        (head.etag, head.last_modified) = (Some("\"v1\"".into()), Some("now".into()));
+        assert_eq!(decide(&at_5, &head), Decision::Append);
+        head.etag = Some("\"v2\"".into());
+        assert_eq!(decide(&at_5, &head), Decision::Forget);
     }
 
     #[test]
@@ -281,6 +295,86 @@ mod tests {
                 .iter()
                 .any(|here| patience.after_failure(Trouble::OfServer, *here, None).is_none())
         );
+    }
+
+    /// What a server that drops connections does at one request.
+    #[derive(Debug, Clone)]
+    struct Visit {
+        /// Bytes of the body that arrive.
+        arrives: usize,
+        /// The file is another one from this visit on.
+        changes: bool,
+        ranges: bool,
+        /// The rest begins so many bytes too late, and says so.
+        late: usize,
+        validators: bool,
+    }
+
+    fn visit() -> impl Strategy<Value = Visit> {
+        let late = prop_oneof![4 => Just(0), 1 => 1usize..3];
+        (0usize..40, prop::bool::weighted(0.2), prop::bool::weighted(0.8), late, prop::bool::weighted(0.8))
+            .prop_map(|(arrives, changes, ranges, late, validators)| Visit {
+                arrives,
+                changes,
+                ranges,
+                late,
+                validators,
+            })
+    }
+
+    /// What a server that keeps to `If-Range` answers: the head, and the body behind it.
+    fn serve(file: &[u8], version: usize, known: &Known, visit: &Visit) -> (Head, Vec<u8>) {
+        let etag = format!("\"v{version}\"");
+        let mut head = Head { etag: visit.validators.then(|| etag.clone()), ..Head::default() };
+        let asked = known.headers().into_iter().any(|(_, value)| value == etag);
+        let (total, from) = (file.len(), known.here as usize);
+        if asked && visit.ranges && from >= total {
+            (head.status, head.content_range) = (416, Some(format!("bytes */{total}")));
+            return (head, Vec::new());
+        }
+        if asked && visit.ranges {
+            let start = (from + visit.late).min(total - 1);
+            (head.status, head.content_range) = (206, Some(format!("bytes {start}-{}/{total}", total - 1)));
+            return (head, file[start..].to_vec());
+        }
+        (head.status, head.content_length) = (200, Some(total as u64));
+        (head, file.to_vec())
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_whole_is_one_version_of_the_file(visits in prop::collection::vec(visit(), 1..30), len in 1usize..80) {
+            let file = |version: usize| -> Vec<u8> { (0..len + version % 3).map(|at| (at * 7 + version) as u8).collect() };
+            let (mut version, mut here, mut known) = (0, Vec::<u8>::new(), Known::default());
+            for visit in &visits {
+                version += usize::from(visit.changes);
+                let (head, body) = serve(&file(version), version, &known, visit);
+                match decide(&known, &head) {
+                    Decision::TakeAll { total, validator } => {
+                        here.clear();
+                        known = Known { here: 0, total, validator };
+                    }
+                    Decision::Append => {}
+                    Decision::Done => {
+                        prop_assert!((0..=version).any(|version| here == file(version)));
+                        return Ok(());
+                    }
+                    Decision::Forget => {
+                        here.clear();
+                        known = Known::default();
+                        continue;
+                    }
+                    other => prop_assert!(false, "{other:?}"),
+                }
+                here.extend(body.iter().take(visit.arrives));
+                known.here = here.len() as u64;
+                prop_assert!(known.total.is_none_or(|total| known.here <= total));
+                if visit.arrives >= body.len() && known.total.is_none_or(|total| total == known.here) {
+                    prop_assert!((0..=version).any(|version| here == file(version)), "{here:?}");
+                    return Ok(());
+                }
+            }
+        }
     }
 
     proptest! {

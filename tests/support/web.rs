@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 /// What a request is answered with.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub(crate) enum Act {
     Drop(usize),
     /// The headers, so many bytes of the body, and silence until the client goes.
     Stall(usize),
+    /// The headers, so many bytes of the body, and then one at a time until the client goes.
+    Trickle(usize),
     /// The headers, so many bytes of the body, silence until [`Web::release`], and the rest.
     Hold(usize),
     /// All of the body, whatever was asked for, with this `Content-Length`.
@@ -225,6 +228,16 @@ impl Shared {
                 writer.write_all(&body[..count.min(body.len())])?;
                 // The client has sent all that it has to say: this ends when it goes.
                 writer.read(&mut [0]).map(drop)
+            }
+            Act::Trickle(count) => {
+                writer.write_all(&body[..count])?;
+                for byte in &body[count..] {
+                    let released = self.released.lock().unwrap();
+                    // The pace: nobody releases it.
+                    drop(self.release.wait_timeout(released, Duration::from_millis(20)).unwrap());
+                    writer.write_all(&[*byte])?;
+                }
+                Ok(())
             }
             Act::Hold(count) => {
                 let count = count.min(body.len());
