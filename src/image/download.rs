@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::cache::{Entry, Partial, Words};
 use super::digest::{Digest, Hasher};
 use super::error::FetchError;
-use super::transfer::{self, Decision, Head, Known, Patience, decide};
+use super::transfer::{Decision, Head, Known, Obstacle, Patience, decide};
 use super::unpack::Unpacker;
 use super::{Event, Part, room};
 use crate::config::Bytes;
@@ -230,11 +230,13 @@ impl Transfer<'_> {
         patience: &mut Patience,
         notify: &mut dyn FnMut(Event),
     ) -> Result<(), FetchError> {
-        let trouble = match &error {
-            FetchError::Http(error) if error.is_unreachable() => transfer::Trouble::NobodyThere,
-            _ => transfer::Trouble::OfServer,
+        let obstacle = match &error {
+            FetchError::Http(error) if error.is_unreachable() => Obstacle::Absence,
+            _ => Obstacle::Server,
         };
-        let Some(pause) = patience.after_failure(trouble, self.known.here, wanted) else { return Err(error) };
+        let Some(pause) = patience.after_failure(obstacle, self.known.here, wanted) else {
+            return Err(error);
+        };
         let from = if self.known.headers().is_empty() { 0 } else { self.known.here };
         notify(Event::Retrying { cause: super::error::with_causes(&error), from: Bytes(from), after: pause });
         std::thread::sleep(pause);

@@ -14,7 +14,7 @@ use crate::http;
 #[derive(Debug, Error)]
 pub enum ImageError {
     /// No candidate was even tried.
-    #[error("[{}]", display_all(.0, " "))]
+    #[error("{}", why_none_fits(.0))]
     NoneFits(Vec<Skip>),
     /// Every candidate that fits failed.
     #[error("{}", all_causes(.0))]
@@ -203,6 +203,14 @@ impl ImageError {
             _ => None,
         }
     }
+}
+
+fn why_none_fits(skipped: &[Skip]) -> String {
+    if skipped.is_empty() {
+        return "there is no image to choose from; check `images`, `--image-variant` and `--arch-variant`"
+            .to_owned();
+    }
+    format!("[{}]", display_all(skipped, " "))
 }
 
 fn display_all<T: ToString>(items: &[T], between: &str) -> String {

@@ -136,13 +136,13 @@ fn wait(head: &Head) -> Option<Duration> {
     head.retry_after.as_deref()?.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// How grave a trouble is for the hope that it passes.
+/// What an attempt failed at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
-    /// The server is there.
-    OfServer,
+pub(super) enum Obstacle {
+    /// The server, or the line to it, failed in the middle.
+    Server,
     /// Nobody is there, which rarely changes within seconds.
-    NobodyThere,
+    Absence,
 }
 
 /// How often and how soon a trouble is tried over. Progress renews it; a trickle does not.
@@ -168,7 +168,7 @@ impl Patience {
     /// How long to wait before the next attempt; `None` if it is enough. `here` is what has arrived, `wanted` what the server asked for.
     pub(super) fn after_failure(
         &mut self,
-        trouble: Trouble,
+        obstacle: Obstacle,
         here: u64,
         wanted: Option<Duration>,
     ) -> Option<Duration> {
@@ -176,7 +176,7 @@ impl Patience {
         if here >= self.renewed_at.saturating_add(Patience::PROGRESS) {
             *self = Patience { renewed_at: here, ..Patience::new() };
         }
-        let cost = if trouble == Trouble::NobodyThere { 2 } else { 1 };
+        let cost = if obstacle == Obstacle::Absence { 2 } else { 1 };
         self.left = self.left.checked_sub(cost)?;
         let pause = self.pause;
         self.pause = (pause * 2).min(Patience::LONGEST_PAUSE);
@@ -274,18 +274,15 @@ mod tests {
     fn patience_ends_and_progress_renews_it() {
         let mut patience = Patience::new();
         let pauses: Vec<_> =
-            std::iter::from_fn(|| patience.after_failure(Trouble::OfServer, 100, None)).collect();
+            std::iter::from_fn(|| patience.after_failure(Obstacle::Server, 100, None)).collect();
         assert_eq!(pauses.iter().map(Duration::as_millis).collect::<Vec<_>>(), [250, 500, 1000, 2000, 4000]);
         let mut offline = Patience::new();
-        let pauses = std::iter::from_fn(|| offline.after_failure(Trouble::NobodyThere, 0, None));
+        let pauses = std::iter::from_fn(|| offline.after_failure(Obstacle::Absence, 0, None));
         assert_eq!(pauses.count(), 2);
-        assert_eq!(
-            patience.after_failure(Trouble::OfServer, 2 << 20, None),
-            Some(Duration::from_millis(250))
-        );
+        assert_eq!(patience.after_failure(Obstacle::Server, 2 << 20, None), Some(Duration::from_millis(250)));
         let mut patience = Patience::new();
         assert_eq!(
-            patience.after_failure(Trouble::OfServer, 0, Some(Duration::from_secs(9999))),
+            patience.after_failure(Obstacle::Server, 0, Some(Duration::from_secs(9999))),
             Some(Patience::LONGEST_PAUSE)
         );
         let mut patience = Patience::new();
@@ -293,7 +290,7 @@ mod tests {
         assert!(
             again_and_again
                 .iter()
-                .any(|here| patience.after_failure(Trouble::OfServer, *here, None).is_none())
+                .any(|here| patience.after_failure(Obstacle::Server, *here, None).is_none())
         );
     }
 
