@@ -7,6 +7,8 @@
 
 /// A new instance: its directory, its disk, its key, and nothing left of one that cannot be made.
 mod create;
+/// Images come over http(s) whole or not at all, once for all, and are kept.
+mod download;
 /// From Stopped to READY, and what is said on the way.
 mod start;
 /// From Running to Stopped, in order or by force; restart; delete.

@@ -24,6 +24,8 @@ mod list_table;
 mod locator;
 pub mod logging;
 mod planned;
+mod progress;
+mod prune;
 mod report;
 mod restart;
 mod shell;
@@ -110,6 +112,7 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::List(args)) => list::run(args, app),
         Some(Action::Shell(args)) => shell::run(args, app),
         Some(Action::Validate(args)) => validate::run(args, app),
+        Some(Action::Prune(args)) => prune::run(args, app),
         Some(Action::ShowSsh(args)) => show_ssh::run(args, app),
         Some(Action::Hostagent(args)) => hostagent::run(args, app),
         // `words` shows help in this case.
