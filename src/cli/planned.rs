@@ -81,24 +81,6 @@ const COMMANDS: &[Planned] = &[
     command("protect", "Keep instances from being deleted by accident", "INSTANCE...", &[]),
     command("unprotect", "Allow instances to be deleted again", "INSTANCE...", &[]),
     command("tunnel", "Open a tunnel into the guest's network", "INSTANCE", &["socks-port=", "type="]),
-    aliased(
-        &["tmpl"],
-        group(
-            "template",
-            "Look at templates",
-            &[
-                command(
-                    "copy",
-                    "Copy a template",
-                    "TEMPLATE [DEST]",
-                    &["embed", "embed-all", "fill", "verbatim"],
-                ),
-                command("validate", "Check templates", "TEMPLATE...", &["fill"]),
-                command("yq", "Ask a template", "TEMPLATE EXPR", &[]),
-                command("url", "Show what a locator stands for", "URL", &[]),
-            ],
-        ),
-    ),
     command("sudoers", "Print the sudoers file for managed networks", "[FILE]", &["check"]),
     group(
         "autostart",
@@ -165,16 +147,8 @@ const EDIT_FLAGS: &[&str] = &[
     "video",
 ];
 
-const CREATE_FLAGS: &[&str] = &[
-    "arch-variant=",
-    "audio-device=",
-    "audio-interface=",
-    "containerd=",
-    "image-variant=",
-    "list-drivers",
-    "list-templates",
-    "port-forward=",
-];
+const CREATE_FLAGS: &[&str] =
+    &["arch-variant=", "audio-device=", "audio-interface=", "containerd=", "image-variant=", "port-forward="];
 
 /// The flags that come later, of commands that are here.
 const FLAGS: &[(&str, &[&[&str]])] = &[

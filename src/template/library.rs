@@ -140,10 +140,18 @@ impl<'a> Library<'a> {
         Err(Error::Plugin { command: words, stderr })
     }
 
+    /// Where the template is that a locator stands for; nothing is read yet.
+    pub fn locate(&self, typed: &str) -> Result<Locator, Error> {
+        Locator::parse(&self.resolve(typed)?)
+    }
+
     /// Reads the template that a locator stands for. An empty text is none.
     pub fn read(&self, typed: &str) -> Result<Template, Error> {
-        let resolved = self.resolve(typed)?;
-        let locator = Locator::parse(&resolved)?;
+        self.read_at(typed, self.locate(typed)?)
+    }
+
+    /// Reads the template at `locator`, which messages call what was typed.
+    pub fn read_at(&self, typed: &str, locator: Locator) -> Result<Template, Error> {
         tracing::debug!("interpreting argument `{typed}` as {locator:?}");
         let text = self.fetch(&locator)?;
         if text.is_empty() {
