@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::context::App;
-use super::edits::{EditArgs, NewArgs};
+use super::edits::{self as flags, EditArgs};
 use super::locator::{self, Target};
 use super::{Outcome, print};
 use crate::config::edits::{self, Edit};
@@ -42,7 +42,7 @@ pub struct SourceArgs {
     #[command(flatten)]
     pub edits: EditArgs,
     #[command(flatten)]
-    pub new: NewArgs,
+    pub more: flags::CreateFlags,
 }
 
 pub fn run(args: CreateArgs, app: &App) -> Outcome {
@@ -54,7 +54,7 @@ pub fn run(args: CreateArgs, app: &App) -> Outcome {
     let http = Http::default();
     let library = locator::library(&context.host, &http);
     let target = locator::target(source.source.as_deref(), source.name.as_deref(), app.tty_demanded)?;
-    let edits = source.edits.edits_with(&source.new)?;
+    let edits = source.edits.edits_with(&source.more, &context.host)?;
     let free = |name: &str| match exists(&context, name) {
         true => Err(anyhow::anyhow!("instance `{name}` already exists")),
         false => Ok(()),
@@ -106,15 +106,15 @@ pub fn create(
     app: &App,
 ) -> Outcome {
     warn_of_root(context);
+    let base = context.home.base_yaml();
+    let text = Embedding::new(library, Depth::All).run(template, Some(&base))?;
+    let text = edits::apply(&text, edits)
+        .with_context(|| format!("cannot apply the flags to `{}`", template.typed))?;
     if app.tty {
         tracing::info!("Proceeding without opening an editor, which is not in this version yet");
     } else {
         tracing::info!("Terminal is not available, proceeding without opening an editor");
     }
-    let base = context.home.base_yaml();
-    let text = Embedding::new(library, Depth::All).run(template, Some(&base))?;
-    let text = edits::apply(&text, edits)
-        .with_context(|| format!("cannot apply the flags to `{}`", template.typed))?;
     let new = NewInstance { name: name.to_owned(), text: text.into_bytes(), label: template.typed.clone() };
     instance::create(context, &new)?;
     Ok(())

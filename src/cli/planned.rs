@@ -131,29 +131,12 @@ const COMMANDS: &[Planned] = &[
 ];
 
 /// Flags that change `lima.yaml` and that come later.
-const EDIT_FLAGS: &[&str] = &[
-    "dns=",
-    "mount=",
-    "mount-inotify",
-    "mount-none",
-    "mount-only=",
-    "mount-type=",
-    "mount-writable",
-    "nested-virt",
-    "network=",
-    "param=",
-    "rosetta",
-    "set=",
-    "video",
-];
-
-const CREATE_FLAGS: &[&str] =
-    &["arch-variant=", "audio-device=", "audio-interface=", "containerd=", "image-variant=", "port-forward="];
+const EDIT_FLAGS: &[&str] = &["set="];
 
 /// The flags that come later, of commands that are here.
 const FLAGS: &[(&str, &[&[&str]])] = &[
-    ("create", &[EDIT_FLAGS, CREATE_FLAGS]),
-    ("start", &[EDIT_FLAGS, CREATE_FLAGS]),
+    ("create", &[EDIT_FLAGS]),
+    ("start", &[EDIT_FLAGS]),
     ("restart", &[EDIT_FLAGS]),
     ("list", &[&["l,filter=", "list-fields", "yq="]]),
     ("shell", &[&["sync="]]),
@@ -237,10 +220,7 @@ mod tests {
     #[test]
     fn commands_and_flags_are_refused_by_name() {
         assert_eq!(refusal_of("disk create", &["size"]), Some("`limactl disk create`".into()));
-        assert_eq!(
-            refusal_of("create", &["tty", "mount"]),
-            Some("flag `--mount` of `limactl create`".into())
-        );
+        assert_eq!(refusal_of("create", &["tty", "set"]), Some("flag `--set` of `limactl create`".into()));
         assert_eq!(refusal_of("create", &["cpus"]), None);
         assert_eq!(refusal_of("list", &["json"]), None);
     }

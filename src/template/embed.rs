@@ -42,7 +42,7 @@ impl<'a> Embedding<'a> {
         let first = first.filter(|path| path.exists()).map(|path| Node::text(path.to_string_lossy()));
         self.bytes = template.text.len() as u64;
         let mut path = vec![template.locator.absolute(self.library.host())];
-        let mut work = Work::parse(&template.typed, &template.text)?;
+        let mut work = parse(template)?;
         self.embed(&mut work, template, first, &mut path)?;
         if self.depth != Depth::Locators {
             combine::combine(&mut work.tree);
@@ -117,8 +117,7 @@ impl<'a> Embedding<'a> {
             return Err(Error::TooDeep(path.first().cloned().unwrap_or_default()));
         }
         path.push(place);
-        config::read(Text { label: &template.typed, bytes: &template.text }).map_err(Error::Unmarshal)?;
-        let mut work = Work::parse(&template.typed, &template.text)?;
+        let mut work = parse(&template)?;
         self.embed(&mut work, &template, None, path)?;
         path.pop();
         Ok(work)
@@ -130,6 +129,12 @@ impl<'a> Embedding<'a> {
         let is_too_much = self.bytes > MAX_TEXT || self.reads > MAX_READS;
         if is_too_much { Err(Error::TooMuch(label.to_owned())) } else { Ok(()) }
     }
+}
+
+/// Reads a text that must also fit the schema: a wrong type would otherwise be shown in a text that nobody wrote.
+fn parse(template: &Template) -> Result<Work, Error> {
+    config::read(Text { label: &template.typed, bytes: &template.text }).map_err(Error::Unmarshal)?;
+    Work::parse(&template.typed, &template.text)
 }
 
 /// One text for the two names that a template of the store has.

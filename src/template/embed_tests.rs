@@ -98,6 +98,25 @@ fn comments_of_both_travel_along() {
 }
 
 #[test]
+fn comments_that_stand_alone_come_along_and_collections_get_the_comment_they_lack() {
+    let text = embed(&[
+        ("a.yaml", "base: b.yaml\ncpus: 3\nenv:\n  A: a\n"),
+        (
+            "b.yaml",
+            "# licence\n\n# pictures\nimages:\n- location: /x\n\n# a note\n\nmemory: 1GiB\n# what programs see\nenv:\n  B: b\n\
+             mounts:\n- location: /y\n\n# - location: /z\n",
+        ),
+    ]);
+    assert_eq!(
+        text.as_deref(),
+        Ok(
+            "cpus: 3\n# what programs see\nenv:\n  A: a\n  B: b\n\n# licence\n\n# pictures\nimages:\n- location: /x\n\n\
+            # a note\n\nmemory: 1GiB\nmounts:\n- location: /y\n\n# - location: /z\n"
+        )
+    );
+}
+
+#[test]
 fn locators_become_absolute_and_nothing_else_without_embedding() {
     let text = "base: b.yaml # below\nprobes:\n- file: p.sh\nprovision: [{file: {url: s.sh, digest: x}}]\n";
     assert_eq!(
@@ -186,12 +205,13 @@ fn size_and_depth_are_bounded() {
 
 #[test]
 fn what_cannot_be_embedded_is_named() {
-    let b = |text: &'static str| embed(&[("a.yaml", "base: b.yaml\nimages: [1]\n"), ("b.yaml", text)]);
+    let b = |text: &'static str| embed(&[("a.yaml", "base: b.yaml\nmemory: 1GiB\n"), ("b.yaml", text)]);
     assert_eq!(
         embed(&[("a.yaml", "base: nosuch.yaml\n")]).unwrap_err(),
         "open DIR/nosuch.yaml: no such file or directory"
     );
-    assert!(b("cpus: [1\nmemory: }\n").unwrap_err().starts_with("failed to unmarshal YAML (DIR/b.yaml): ["));
+    let error = b("cpus: [1\nmemory: }\n").unwrap_err();
+    assert!(error.starts_with("failed to unmarshal YAML (DIR/b.yaml): ["), "{error}");
     assert!(b("cpus: 1\ncpus: 2\n").unwrap_err().contains("\"cpus\" already defined"));
     assert!(b("cpus: many\n").unwrap_err().contains("cannot unmarshal string"));
     assert!(b("- 1\n").unwrap_err().contains("sequence was used where mapping is expected"));

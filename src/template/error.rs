@@ -29,6 +29,10 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    #[error(
+        "open {path}: no such file or directory (hint: if it is no path, its scheme needs the program `{plugin}`)"
+    )]
+    NoPlugin { path: PathBuf, plugin: String },
     #[error("cannot read `{locator}`")]
     Read {
         locator: String,

@@ -173,11 +173,22 @@ impl<'a> Library<'a> {
             Locator::Store(template) => whole(&name(), self.store.open(template)?),
             Locator::File(path) => {
                 let path = self.typed_path(path)?;
-                let file = std::fs::File::open(&path).map_err(|source| Error::Open { path, source })?;
+                let file = std::fs::File::open(&path).map_err(|source| self.unopened(path, source))?;
                 whole(&name(), file)
             }
             Locator::Web(url) => self.fetch_web(url),
             Locator::Image(location) => Ok(self.image_template(location).into_bytes()),
+        }
+    }
+
+    /// A path that cannot be opened may have been meant as the locator of a scheme that nobody answers for.
+    fn unopened(&self, path: PathBuf, source: std::io::Error) -> Error {
+        let name = path.strip_prefix(&self.host.cwd).unwrap_or(&path).to_string_lossy().into_owned();
+        match scheme(&name) {
+            Some((scheme, _)) if source.kind() == std::io::ErrorKind::NotFound => {
+                Error::NoPlugin { plugin: format!("limactl-url-{scheme}"), path }
+            }
+            _ => Error::Open { path, source },
         }
     }
 

@@ -160,7 +160,13 @@ fn plugins_answer_for_their_scheme_and_say_why_they_cannot() {
     );
     assert_eq!(read_in(dir, "ping:x").unwrap_err(), "custom locator `ping:x` has a redirect loop");
     // Without a plugin it is a path like any other.
-    assert!(read_in(dir, "nobody:x").unwrap_err().ends_with("nobody:x: no such file or directory"));
+    assert_eq!(
+        read_in(dir, "nobody:x").unwrap_err(),
+        format!(
+            "open {}/nobody:x: no such file or directory (hint: if it is no path, its scheme needs the program `limactl-url-nobody`)",
+            dir.display()
+        )
+    );
 }
 
 #[test]

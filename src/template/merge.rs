@@ -14,6 +14,7 @@
 
 use std::cmp::Ordering;
 
+use super::comments;
 use crate::config::version;
 use crate::document::{Kind, Node};
 
@@ -64,11 +65,11 @@ fn merged_mapping(over: &Node, entries: &[(Node, Node)], path: &str) -> Option<N
         }
         let change = match over.get(name) {
             None => Change::Add,
-            Some(own) if own.is_null() && !value.is_null() => Change::Set(value.clone()),
+            Some(own) if own.is_null() && !value.is_null() => Change::Set(laid_out(value)),
             Some(own) => match merged(own, value, &format!("{path}.{name}")) {
                 // The comment above a version says why it is needed: the base's comes with the base's version.
                 Some(_) if !matches!(own.kind(), Kind::Mapping(_) | Kind::Sequence(_)) => Change::Replace,
-                Some(node) => Change::Set(node),
+                Some(node) => Change::Join(node),
                 None => continue,
             },
         };
@@ -77,17 +78,43 @@ fn merged_mapping(over: &Node, entries: &[(Node, Node)], path: &str) -> Option<N
         let at = list.iter().position(|(own, _)| own.scalar_text() == Some(name));
         match (change, at) {
             (Change::Set(node), Some(at)) => list[at].1 = node,
+            (Change::Join(node), Some(at)) => {
+                comments::bring(&mut list[at].0, key);
+                list[at].1 = node;
+            }
             (Change::Replace, Some(at)) => list[at] = (key.clone(), value.clone()),
-            (_, None) => list.push((key.clone(), value.clone())),
+            (_, None) => list.push((key.clone(), laid_out(value))),
             (Change::Add, Some(_)) => {}
         }
     }
     result
 }
 
+/// A mapping in braces becomes one in lines, as upstream writes what it merges: there its entries can be added to and have comments.
+fn laid_out(value: &Node) -> Node {
+    let (Kind::Mapping(entries), Some(origin)) = (value.kind(), value.origin()) else {
+        return value.clone();
+    };
+    let own = &origin.source[origin.own.clone()];
+    if !own.starts_with('{') || own.contains('#') || entries.is_empty() {
+        return value.clone();
+    }
+    let mut node = value.clone();
+    for (_, value) in node.entries_mut().into_iter().flatten() {
+        *value = laid_out(value);
+    }
+    node
+}
+
+/// What becomes of an entry of the template.
 enum Change {
+    /// There is none yet.
     Add,
+    /// It was null.
     Set(Node),
+    /// Both have a collection.
+    Join(Node),
+    /// The base's comes with its comments.
     Replace,
 }
 

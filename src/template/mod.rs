@@ -26,6 +26,7 @@
 mod absolute;
 pub mod builtin;
 mod combine;
+mod comments;
 mod embed;
 mod error;
 pub mod github;
