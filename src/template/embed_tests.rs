@@ -78,6 +78,7 @@ fn comments_of_both_travel_along() {
     .unwrap();
     for comment in [
         "# comment of a",
+        "# the file",
         "# three",
         "# how it begins",
         "# comment of b",
