@@ -21,6 +21,8 @@ mod shell;
 mod validate;
 /// `limactl yq` is yq.
 mod yq;
+/// A template is found wherever it is, and becomes one text that needs no other.
+mod template;
 /// How any ssh program reaches the guest.
 mod show_ssh;
 /// Wrong words on the command line have upstream's answers.

@@ -152,6 +152,7 @@ fn arrows_point_down() {
         ("image", FACTS),
         ("seed", FACTS),
         ("http", &["config"]),
+        ("template", FACTS),
         ("home", &["config", "query", "document", "process", "sys"]),
         ("config", &["query", "document", "process", "sys"]),
         ("query", &["document"]),
