@@ -10,6 +10,9 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this room is for")]
 
 mod context;
+mod complete;
+mod complete_words;
+mod completion;
 mod create;
 mod delete;
 mod edits;
@@ -18,11 +21,14 @@ mod help;
 mod host;
 mod hostagent;
 mod list;
-mod list_json;
+mod list_record;
 mod list_table;
+mod list_template;
 mod locator;
 pub mod logging;
+mod paint;
 mod planned;
+mod plugins;
 mod report;
 mod restart;
 mod shell;
@@ -33,9 +39,11 @@ mod start;
 mod stop;
 mod suggest;
 mod tree;
+mod usage_error;
 mod validate;
 mod words;
 mod yaml_text;
+mod yq;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -43,6 +51,7 @@ use std::time::Instant;
 
 use context::App;
 use logging::Logger;
+use plugins::Places;
 use tree::Action;
 use words::{Request, Sorted};
 
@@ -61,34 +70,55 @@ fn answer(logger: Logger) -> ExitCode {
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let mut root = tree::command();
     root.build();
-    match words::read(&root, &words) {
+    let places = Places::of_this_process();
+    match words::read(&root, &words, &|name| places.find(name)) {
         Err(error) => report::finish(Err(error.into()), &logger),
         Ok(Request::Version) => {
             report::finish(print(&format!("limactl version {}\n", tree::VERSION)), &logger)
         }
-        Ok(Request::Help(path)) => report::finish(print(&help::text(&root, &path)), &logger),
+        Ok(Request::Help(path)) => {
+            // Only the program's own help names other programs' commands.
+            let plugins = if path.is_empty() { places.plugins() } else { Vec::new() };
+            report::finish(print(&help::text(&root, &path, &plugins)), &logger)
+        }
         Ok(Request::UnknownHelpTopic(words)) => {
-            eprintln!("Unknown help topic [`{}`]\n{}", words.join(" "), help::text(&root, &[]));
+            let help = help::text(&root, &[], &places.plugins());
+            eprintln!("Unknown help topic [`{}`]\n{help}", words.join(" "));
             ExitCode::SUCCESS
         }
+        Ok(Request::Complete { words, described }) => {
+            let answer = complete::answer(&root, &words, &places);
+            eprint!("{}", answer.note());
+            report::finish(print(&answer.text(described)), &logger)
+        }
+        Ok(Request::Plugin(plugin)) => match with_flags(root, &plugin.argv, logger) {
+            Ok((_, app)) => report::finish(places.run(&plugin), &app.logger),
+            Err(error) => report::finish(Err(error), &logger),
+        },
         Ok(Request::Run(sorted)) => run_sorted(root, &sorted, logger),
     }
 }
 
 fn run_sorted(root: clap::Command, sorted: &Sorted, logger: Logger) -> ExitCode {
-    let line = match tree::convert(root, &sorted.argv) {
-        Ok(line) => line,
+    match with_flags(root, &sorted.argv, logger) {
+        Ok((action, app)) => report::finish(run_action(action, sorted, &app), &app.logger),
         // A planned flag need not have the form that clap was told.
-        Err(error) => return report::finish(Err(error.into()), &logger),
-    };
+        Err(error) => report::finish(Err(error), &logger),
+    }
+}
+
+/// Types the words, applies the global flags and lets the log flow.
+fn with_flags(
+    root: clap::Command,
+    argv: &[String],
+    logger: Logger,
+) -> Result<(Option<Action>, App), anyhow::Error> {
+    let line = tree::convert(root, argv)?;
     // The agent's own log is JSON lines, whatever was asked of the rest.
     let is_agent = matches!(line.command, Some(Action::Hostagent(_)));
-    let app = match App::new(&line.global, is_agent, logger) {
-        Ok(app) => app,
-        Err(error) => return report::finish(Err(error.into()), &logger),
-    };
+    let app = App::new(&line.global, is_agent, logger)?;
     app.logger.install();
-    report::finish(run_action(line.command, sorted, &app), &app.logger)
+    Ok((line.command, app))
 }
 
 fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
@@ -105,6 +135,7 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::Shell(args)) => shell::run(args, app),
         Some(Action::Validate(args)) => validate::run(args, app),
         Some(Action::ShowSsh(args)) => show_ssh::run(args, app),
+        Some(Action::Completion(args)) => completion::run(args),
         Some(Action::Hostagent(args)) => hostagent::run(args, app),
         // `words` shows help in this case.
         None => Ok(()),

@@ -120,16 +120,6 @@ const COMMANDS: &[Planned] = &[
     command("clone", "Make an instance that is a copy of another", "OLD NEW", &["start"]),
     command("rename", "Give an instance another name", "OLD NEW", &["start"]),
     command("watch", "Show what happens to instances", "[INSTANCE...]", &["history", "json", "verbose"]),
-    group(
-        "completion",
-        "Print a completion script for a shell",
-        &[
-            command("bash", "Completion for bash", "", &["no-descriptions"]),
-            command("zsh", "Completion for zsh", "", &["no-descriptions"]),
-            command("fish", "Completion for fish", "", &["no-descriptions"]),
-            command("powershell", "Completion for PowerShell", "", &["no-descriptions"]),
-        ],
-    ),
     hidden(command("start-at-login", "Old form of autostart", "[INSTANCE]", &["enabled"])),
     hidden(command(
         "usernet",
@@ -181,7 +171,6 @@ const FLAGS: &[(&str, &[&[&str]])] = &[
     ("create", &[EDIT_FLAGS, CREATE_FLAGS]),
     ("start", &[EDIT_FLAGS, CREATE_FLAGS]),
     ("restart", &[EDIT_FLAGS]),
-    ("list", &[&["l,filter=", "list-fields", "yq="]]),
     ("shell", &[&["sync="]]),
 ];
 
