@@ -15,6 +15,7 @@ mod complete_words;
 mod completion;
 mod create;
 mod delete;
+mod edit_values;
 mod edits;
 mod go_text;
 mod help;

@@ -1,20 +1,13 @@
-//! YAML text → a tree of nodes that know their place in the text.
+//! A document → a tree of nodes that know their place, ready to be decoded: anchors and aliases expanded, merge keys (`<<`) resolved,
+//! duplicate keys refused.
 //!
-//! The parser (`saphyr-parser`) delivers events; this file composes them: anchors and aliases, merge keys (`<<`), the refusal of duplicate
-//! keys, and limits that keep a hostile file from eating memory or stack. Scalars keep their source text; what they mean is decided
-//! by the field that they are for (`scalar`), because Lima reads `4`, `"4"` and `4.0` alike. Only the first document counts.
+//! Scalars keep their source text; what they mean is decided by the field that they are for (`scalar`), because Lima reads `4`, `"4"` and
+//! `4.0` alike. Size and depth are bounded by the reader (`document`), which counts what aliases stand for.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
-
 use super::source::Mark;
-
-/// Nodes that one document may have, aliases expanded: the largest template of upstream has a few hundred.
-const MAX_NODES: usize = 200_000;
-/// How deep collections may nest.
-const MAX_DEPTH: usize = 100;
+use crate::document::{self, Style};
 
 /// A value with its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,10 +44,8 @@ pub struct Fault {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FaultKind {
-    #[error("{0}")]
-    Syntax(String),
-    #[error("control character {0:#04x} is not allowed in YAML")]
-    ControlCharacter(u32),
+    #[error(transparent)]
+    Text(document::FaultKind),
     #[error("the text is not UTF-8")]
     NotUtf8,
     #[error("mapping key \"{key}\" already defined at {first}")]
@@ -63,12 +54,6 @@ pub enum FaultKind {
     ComplexKey,
     #[error("the value of `<<` must be a mapping or a list of mappings")]
     MergeValue,
-    #[error("the anchor contains itself")]
-    Cycle,
-    #[error("more than {MAX_NODES} values, aliases expanded")]
-    TooManyNodes,
-    #[error("nested deeper than {MAX_DEPTH} levels")]
-    TooDeep,
 }
 
 /// A document and the faults that do not prevent reading on; with faults it must not be used.
@@ -81,180 +66,51 @@ pub struct Document {
 
 /// Reads the first document. `Err` if the text is not YAML at all.
 pub fn parse(text: &str) -> Result<Document, Fault> {
-    refuse_control_characters(text)?;
-    let mut text = Cow::Borrowed(text);
-    for _ in 0..MAX_TAB_REPAIRS {
-        match compose(&text) {
-            Err(fault) if fault.is_tab_after_colon() => match without_tabs_before(&text, fault.mark) {
-                Some(repaired) => text = Cow::Owned(repaired),
-                None => return Err(fault),
-            },
-            result => return result,
-        }
-    }
-    compose(&text)
+    let document = document::Document::parse(text)
+        .map_err(|fault| Fault { mark: fault.mark, what: FaultKind::Text(fault.what) })?;
+    let mut expander = Expander { places: Places::new(text), anchors: HashMap::new(), faults: Vec::new() };
+    let is_empty = document.root().origin().is_none_or(|origin| origin.own.is_empty());
+    let root = (!is_empty).then(|| expander.node(document.root()));
+    Ok(Document { root, faults: expander.faults })
 }
 
-/// YAML allows a tab between `key:` and its value, the parser does not. It says where, so exactly those tabs become spaces.
-const MAX_TAB_REPAIRS: usize = 64;
-const TAB_AFTER_COLON: &str = "':' must be followed by a valid YAML whitespace";
-
-impl Fault {
-    fn is_tab_after_colon(&self) -> bool {
-        matches!(&self.what, FaultKind::Syntax(text) if text == TAB_AFTER_COLON)
-    }
-}
-
-/// The text with the blanks in front of `mark` turned into spaces; `None` if there is no tab among them.
-fn without_tabs_before(text: &str, mark: Mark) -> Option<String> {
-    let line_start: usize = text.split_inclusive('\n').take(mark.line - 1).map(str::len).sum();
-    let line = &text[line_start..];
-    let end = line_start + line.char_indices().nth(mark.column - 1)?.0;
-    let kept = text[..end].trim_end_matches([' ', '\t']);
-    let blanks = &text[kept.len()..end];
-    let spaces = " ".repeat(blanks.len());
-    blanks.contains('\t').then(|| [kept, &spaces, &text[end..]].concat())
-}
-
-fn compose(text: &str) -> Result<Document, Fault> {
-    let mut composer = Composer {
-        parser: Parser::new_from_str(text),
-        lines: text.lines().count(),
-        anchors: HashMap::new(),
-        nodes: 0,
-        faults: Vec::new(),
-    };
-    let root = composer.document()?;
-    Ok(Document { root, faults: composer.faults })
-}
-
-fn refuse_control_characters(text: &str) -> Result<(), Fault> {
-    for (number, line) in (1..).zip(text.split('\n')) {
-        let bad = line.chars().position(|c| (c < ' ' && c != '\t' && c != '\r') || c == '\x7f');
-        if let Some(index) = bad {
-            let code = line.chars().nth(index).map_or(0, u32::from);
-            return Err(Fault {
-                mark: Mark { line: number, column: index + 1 },
-                what: FaultKind::ControlCharacter(code),
-            });
-        }
-    }
-    Ok(())
-}
-
-struct Composer<'a> {
-    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
-    /// Lines of the text.
-    lines: usize,
-    /// Finished nodes by the parser's number of their anchor.
-    anchors: HashMap<usize, Node>,
-    nodes: usize,
+struct Expander<'a> {
+    places: Places<'a>,
+    anchors: HashMap<String, Node>,
     faults: Vec<Fault>,
 }
 
-impl<'a> Composer<'a> {
-    fn document(&mut self) -> Result<Option<Node>, Fault> {
-        loop {
-            let (event, span) = self.next()?;
-            match event {
-                Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => {}
-                Event::StreamEnd | Event::DocumentEnd => return Ok(None),
-                event => return self.node(event, span, 0).map(Some),
+impl Expander<'_> {
+    fn node(&mut self, node: &document::Node) -> Node {
+        let mark = self.places.mark(node);
+        let kind = match node.kind() {
+            // The anchored node under the alias's own place; the reader has seen to it that there is one.
+            document::Kind::Alias(name) => {
+                self.anchors.get(name).map(|node| node.kind.clone()).unwrap_or(Kind::Sequence(Vec::new()))
             }
-        }
-    }
-
-    fn next(&mut self) -> Result<(Event<'a>, Span), Fault> {
-        match self.parser.next_event() {
-            Some(Ok(found)) => Ok(found),
-            Some(Err(error)) => Err(syntax(&error)),
-            None => Ok((Event::StreamEnd, Span::default())),
-        }
-    }
-
-    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Fault> {
-        let mark = mark_of(&span);
-        self.count(1, mark)?;
-        if depth > MAX_DEPTH {
-            return Err(Fault { mark, what: FaultKind::TooDeep });
-        }
-        let (anchor, kind) = match event {
-            Event::Alias(anchor) => return self.alias(anchor, mark),
-            Event::Scalar(text, style, anchor, tag) => {
-                let plain = style == ScalarStyle::Plain;
-                (
-                    anchor,
-                    Kind::Scalar(Scalar {
-                        text: text.into_owned(),
-                        plain,
-                        tag: tag.and_then(|tag| core_tag(&tag)),
-                    }),
-                )
+            document::Kind::Scalar(scalar) => Kind::Scalar(Scalar {
+                text: scalar.text.clone(),
+                plain: scalar.style == Style::Plain,
+                tag: node.tag().and_then(|tag| tag.strip_prefix("!!")).map(str::to_owned),
+            }),
+            document::Kind::Sequence(items) => {
+                Kind::Sequence(items.iter().map(|item| self.node(item)).collect())
             }
-            Event::SequenceStart(anchor, _) => {
-                (anchor, self.sequence(depth).map_err(|fault| self.opened_at(mark, fault))?)
-            }
-            Event::MappingStart(anchor, _) => {
-                (anchor, self.mapping(depth).map_err(|fault| self.opened_at(mark, fault))?)
-            }
-            _ => {
-                return Err(Fault {
-                    mark,
-                    what: FaultKind::Syntax("the document ends too early".to_owned()),
-                });
-            }
+            document::Kind::Mapping(entries) => self.mapping(entries),
         };
-        let node = Node { mark, kind };
-        if anchor > 0 {
-            self.anchors.insert(anchor, node.clone());
+        let read = Node { mark, kind };
+        if let Some(name) = node.anchor() {
+            self.anchors.insert(name.to_owned(), read.clone());
         }
-        Ok(node)
+        read
     }
 
-    /// What is never closed is best shown where it was opened, not at the end of the text.
-    fn opened_at(&self, mark: Mark, fault: Fault) -> Fault {
-        if fault.mark.line > self.lines { Fault { mark, ..fault } } else { fault }
-    }
-
-    fn count(&mut self, nodes: usize, mark: Mark) -> Result<(), Fault> {
-        self.nodes += nodes;
-        if self.nodes > MAX_NODES {
-            return Err(Fault { mark, what: FaultKind::TooManyNodes });
-        }
-        Ok(())
-    }
-
-    /// The anchored node under the alias's own place. An anchor whose node is not finished yet contains the alias.
-    fn alias(&mut self, anchor: usize, mark: Mark) -> Result<Node, Fault> {
-        let Some(node) = self.anchors.get(&anchor).cloned() else {
-            return Err(Fault { mark, what: FaultKind::Cycle });
-        };
-        self.count(size(&node), mark)?;
-        Ok(Node { mark, kind: node.kind })
-    }
-
-    fn sequence(&mut self, depth: usize) -> Result<Kind, Fault> {
-        let mut items = Vec::new();
-        loop {
-            match self.next()? {
-                (Event::SequenceEnd, _) => return Ok(Kind::Sequence(items)),
-                (event, span) => items.push(self.node(event, span, depth + 1)?),
-            }
-        }
-    }
-
-    fn mapping(&mut self, depth: usize) -> Result<Kind, Fault> {
+    fn mapping(&mut self, read: &[(document::Node, document::Node)]) -> Kind {
         let mut entries: Vec<(Node, Node)> = Vec::new();
         let mut seen: HashMap<String, Mark> = HashMap::new();
         let mut merged = Vec::new();
-        loop {
-            let (event, span) = self.next()?;
-            if event == Event::MappingEnd {
-                break;
-            }
-            let key = self.node(event, span, depth + 1)?;
-            let (event, span) = self.next()?;
-            let value = self.node(event, span, depth + 1)?;
+        for (key, value) in read {
+            let (key, value) = (self.node(key), self.node(value));
             let Kind::Scalar(scalar) = &key.kind else {
                 self.faults.push(Fault { mark: key.mark, what: FaultKind::ComplexKey });
                 continue;
@@ -274,7 +130,7 @@ impl<'a> Composer<'a> {
         for value in merged {
             self.merge(value, &mut entries, &mut seen);
         }
-        Ok(Kind::Mapping(entries))
+        Kind::Mapping(entries)
     }
 
     /// Adds what `value`, the right side of `<<`, has and the mapping has not; of several mappings the first wins.
@@ -299,25 +155,32 @@ impl<'a> Composer<'a> {
     }
 }
 
-fn size(node: &Node) -> usize {
-    1 + match &node.kind {
-        Kind::Scalar(_) => 0,
-        Kind::Sequence(items) => items.iter().map(size).sum(),
-        Kind::Mapping(entries) => entries.iter().map(|(key, value)| size(key) + size(value)).sum(),
+/// Lines and columns of byte offsets. Nodes come in the order of the text, so counting goes on where it stopped.
+struct Places<'a> {
+    text: &'a str,
+    at: usize,
+    mark: Mark,
+}
+
+impl<'a> Places<'a> {
+    fn new(text: &'a str) -> Places<'a> {
+        Places { text, at: 0, mark: Mark::START }
     }
-}
 
-fn mark_of(span: &Span) -> Mark {
-    Mark { line: span.start.line().max(1), column: span.start.col() + 1 }
-}
-
-fn syntax(error: &ScanError) -> Fault {
-    let mark = Mark { line: error.marker().line().max(1), column: error.marker().col() + 1 };
-    Fault { mark, what: FaultKind::Syntax(error.info().to_owned()) }
-}
-
-fn core_tag(tag: &Tag) -> Option<String> {
-    tag.is_yaml_core_schema().then(|| tag.suffix.clone())
+    fn mark(&mut self, node: &document::Node) -> Mark {
+        let offset = node.origin().map_or(0, |origin| origin.own.start);
+        if offset < self.at {
+            (self.at, self.mark) = (0, Mark::START);
+        }
+        for c in self.text[self.at..offset].chars() {
+            self.mark = match c {
+                '\n' => Mark { line: self.mark.line + 1, column: 1 },
+                _ => Mark { column: self.mark.column + 1, ..self.mark },
+            };
+        }
+        self.at = offset;
+        self.mark
+    }
 }
 
 #[cfg(test)]
@@ -402,11 +265,14 @@ mod tests {
                 "a{level}: &a{level} [*a{last}, *a{last}, *a{last}, *a{last}, *a{last}, *a{last}, *a{last}, *a{last}]\n"
             );
         }
-        assert_eq!(parse(&laughs).unwrap_err().what, FaultKind::TooManyNodes);
-        assert_eq!(parse("a: &a [1, *a]\n").unwrap_err().what, FaultKind::Cycle);
+        assert_eq!(parse(&laughs).unwrap_err().what, FaultKind::Text(document::FaultKind::TooManyNodes));
+        assert_eq!(parse("a: &a [1, *a]\n").unwrap_err().what, FaultKind::Text(document::FaultKind::Cycle));
         assert!(parse(&"[".repeat(10_000)).is_err());
-        assert_eq!(parse(&"- ".repeat(500)).unwrap_err().what, FaultKind::TooDeep);
-        assert_eq!(parse("a: b\x01\n").unwrap_err().what, FaultKind::ControlCharacter(1));
+        assert_eq!(parse(&"- ".repeat(500)).unwrap_err().what, FaultKind::Text(document::FaultKind::TooDeep));
+        assert_eq!(
+            parse("a: b\x01\n").unwrap_err().what,
+            FaultKind::Text(document::FaultKind::ControlCharacter(1))
+        );
     }
 
     proptest! {

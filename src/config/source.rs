@@ -1,23 +1,8 @@
 //! Places in a YAML text, and how an error shows them: the line, its neighbours and a caret under the column.
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
-/// A place in a text; both numbers start at 1, columns are characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mark {
-    pub line: usize,
-    pub column: usize,
-}
-
-impl Mark {
-    pub const START: Mark = Mark { line: 1, column: 1 };
-}
-
-impl fmt::Display for Mark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}:{}]", self.line, self.column)
-    }
-}
+pub use crate::document::Mark;
 
 /// Lines shown on each side of the one that is wrong.
 const CONTEXT: usize = 3;

@@ -12,12 +12,23 @@
 //! - Anchors and aliases are kept as they are written; `Node::resolved` replaces aliases and merge keys by what they stand for.
 //! - Depth and size are bounded (`read`), so no text overflows the stack or eats memory.
 
+mod align;
+mod compose;
 mod json;
 mod node;
+mod place;
 mod print;
 mod read;
+mod resolve;
+mod rewrite;
+mod rewrite_block;
+mod rewrite_flow;
 mod scalar;
 
-pub use node::{Kind, Node, Origin, Scalar, Sort, Style};
-pub use print::print;
-pub use read::{Document, Fault, FaultKind, Mark};
+pub use node::{Comments, Kind, Node, Origin, Scalar, Sort, Style};
+pub use print::{flow, print};
+pub use read::{Document, Fault, FaultKind, MAX_DEPTH, MAX_NODES, Mark};
+pub use rewrite::RewriteError;
+
+#[cfg(test)]
+mod rewrite_tests;

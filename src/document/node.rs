@@ -16,6 +16,8 @@ pub struct Node {
     tag: Option<String>,
     anchor: Option<String>,
     origin: Option<Origin>,
+    /// The node, or something inside it, is no longer what stands at `origin`.
+    touched: bool,
     comments: Option<Box<Comments>>,
 }
 
@@ -67,7 +69,11 @@ pub enum Sort {
 #[derive(Debug, Clone)]
 pub struct Origin {
     pub source: Arc<str>,
-    /// The node's own bytes, without its anchor and tag.
+    /// Where its entry begins: the dash of a list item, the key of a mapping's entry.
+    pub lead: usize,
+    /// Behind the indicator in front of it, `-` or `:`.
+    pub gap: usize,
+    /// The node's own bytes, anchor and tag included. Empty, at `gap`, for a null that is not written.
     pub own: Range<usize>,
 }
 
@@ -82,7 +88,7 @@ pub struct Comments {
 
 impl Node {
     pub fn new(kind: Kind) -> Node {
-        Node { kind, tag: None, anchor: None, origin: None, comments: None }
+        Node { kind, tag: None, anchor: None, origin: None, touched: false, comments: None }
     }
 
     pub fn null() -> Node {
@@ -116,7 +122,7 @@ impl Node {
     }
 
     pub(super) fn read(kind: Kind, tag: Option<String>, anchor: Option<String>, origin: Origin) -> Node {
-        Node { kind, tag, anchor, origin: Some(origin), comments: None }
+        Node { kind, tag, anchor, origin: Some(origin), touched: false, comments: None }
     }
 
     pub fn kind(&self) -> &Kind {
@@ -125,7 +131,7 @@ impl Node {
 
     /// To change the node itself; it forgets its bytes.
     pub fn kind_mut(&mut self) -> &mut Kind {
-        self.origin = None;
+        self.touched = true;
         &mut self.kind
     }
 
@@ -134,7 +140,7 @@ impl Node {
     }
 
     pub fn set_tag(&mut self, tag: Option<String>) {
-        self.origin = None;
+        self.touched = true;
         self.tag = tag;
     }
 
@@ -142,8 +148,18 @@ impl Node {
         self.anchor.as_deref()
     }
 
+    pub fn set_anchor(&mut self, anchor: Option<String>) {
+        self.touched = true;
+        self.anchor = anchor;
+    }
+
     /// The bytes the node was read from; `None` once it, or something inside it, was changed.
     pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref().filter(|_| !self.touched)
+    }
+
+    /// Where the node was read from, changed or not.
+    pub(super) fn birthplace(&self) -> Option<&Origin> {
         self.origin.as_ref()
     }
 

@@ -1,15 +1,13 @@
 //! YAML text → tree, with the bytes that each node stands in.
 //!
-//! The parser (`saphyr-parser`) delivers events with places in lines and columns of characters; this file composes them and turns places
-//! into byte offsets. Only the first document of a text is read.
+//! Only the first document of a text is read; `compose` does the work. What is refused here is refused with its place.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
-
-use super::node::{Kind, Node, Origin, Scalar, Style};
+use super::compose::compose;
+use super::node::Node;
 
 /// Nodes that one document may have, aliases expanded: the largest template of upstream has a few hundred.
 pub const MAX_NODES: usize = 200_000;
@@ -21,6 +19,10 @@ pub const MAX_DEPTH: usize = 100;
 pub struct Mark {
     pub line: usize,
     pub column: usize,
+}
+
+impl Mark {
+    pub const START: Mark = Mark { line: 1, column: 1 };
 }
 
 impl fmt::Display for Mark {
@@ -41,6 +43,8 @@ pub struct Fault {
 pub enum FaultKind {
     #[error("{0}")]
     Syntax(String),
+    #[error("control character {0:#04x} is not allowed in YAML")]
+    ControlCharacter(u32),
     #[error("the anchor contains itself")]
     Cycle,
     #[error("more than {MAX_NODES} values, aliases expanded")]
@@ -59,16 +63,21 @@ pub struct Document {
 impl Document {
     /// Reads the first document. A text of nothing but comments is null.
     pub fn parse(text: &str) -> Result<Document, Fault> {
-        let text: Arc<str> = text.into();
-        let mut composer = Composer {
-            parser: Parser::new_from_str(&text),
-            lines: line_starts(&text),
-            source: text.clone(),
-            anchors: HashMap::new(),
-            nodes: 0,
-        };
-        let root = composer.document()?;
-        Ok(Document { text, root })
+        refuse_control_characters(text)?;
+        let source: Arc<str> = text.into();
+        let mut repaired = Cow::Borrowed(text);
+        for _ in 0..MAX_TAB_REPAIRS {
+            match compose(&repaired, &source) {
+                Err(fault) if fault.is_tab_after_colon() => {
+                    match without_tabs_before(&repaired, fault.mark) {
+                        Some(text) => repaired = Cow::Owned(text),
+                        None => return Err(fault),
+                    }
+                }
+                root => return Ok(Document { root: root?, text: source }),
+            }
+        }
+        Ok(Document { root: compose(&repaired, &source)?, text: source })
     }
 
     pub fn text(&self) -> &str {
@@ -80,159 +89,35 @@ impl Document {
     }
 }
 
-fn line_starts(text: &str) -> Vec<usize> {
-    std::iter::once(0).chain(text.match_indices('\n').map(|(index, _)| index + 1)).collect()
+/// YAML allows a tab between `key:` and its value, the parser does not. It says where, so exactly those tabs become spaces.
+const MAX_TAB_REPAIRS: usize = 64;
+const TAB_AFTER_COLON: &str = "':' must be followed by a valid YAML whitespace";
+
+impl Fault {
+    fn is_tab_after_colon(&self) -> bool {
+        matches!(&self.what, FaultKind::Syntax(text) if text == TAB_AFTER_COLON)
+    }
 }
 
-struct Composer<'a> {
-    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
-    source: Arc<str>,
-    lines: Vec<usize>,
-    /// Names and sizes of anchors by the parser's number; size `None` while the node is not finished.
-    anchors: HashMap<usize, Option<usize>>,
-    nodes: usize,
+/// The text with the blanks in front of `mark` turned into spaces, which changes no offset; `None` if there is no tab among them.
+fn without_tabs_before(text: &str, mark: Mark) -> Option<String> {
+    let line_start: usize = text.split_inclusive('\n').take(mark.line - 1).map(str::len).sum();
+    let line = &text[line_start..];
+    let end = line_start + line.char_indices().nth(mark.column - 1)?.0;
+    let kept = text[..end].trim_end_matches([' ', '\t']);
+    let blanks = &text[kept.len()..end];
+    let spaces = " ".repeat(blanks.len());
+    blanks.contains('\t').then(|| [kept, &spaces, &text[end..]].concat())
 }
 
-impl<'a> Composer<'a> {
-    fn document(&mut self) -> Result<Node, Fault> {
-        loop {
-            let (event, span) = self.next()?;
-            match event {
-                Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => {}
-                Event::StreamEnd | Event::DocumentEnd => {
-                    let origin =
-                        Origin { source: self.source.clone(), own: self.source.len()..self.source.len() };
-                    return Ok(Node::read(plain(""), None, None, origin));
-                }
-                event => return self.node(event, span, 0).map(|(node, _)| node),
-            }
+fn refuse_control_characters(text: &str) -> Result<(), Fault> {
+    for (number, line) in (1..).zip(text.split('\n')) {
+        let bad = line.chars().position(|c| (c < ' ' && c != '\t' && c != '\r') || c == '\x7f');
+        if let Some(index) = bad {
+            let code = line.chars().nth(index).map_or(0, u32::from);
+            let mark = Mark { line: number, column: index + 1 };
+            return Err(Fault { mark, what: FaultKind::ControlCharacter(code) });
         }
     }
-
-    fn next(&mut self) -> Result<(Event<'a>, Span), Fault> {
-        match self.parser.next_event() {
-            Some(Ok(found)) => Ok(found),
-            Some(Err(error)) => Err(syntax(&error)),
-            None => Ok((Event::StreamEnd, Span::default())),
-        }
-    }
-
-    /// The node and the number of nodes in it, aliases expanded.
-    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<(Node, usize), Fault> {
-        let mark = mark(&span.start);
-        self.count(1, mark)?;
-        if depth > MAX_DEPTH {
-            return Err(Fault { mark, what: FaultKind::TooDeep });
-        }
-        let start = self.offset(&span.start);
-        let mut end = self.offset(&span.end).max(start);
-        let mut size = 1;
-        let (number, tag, kind) = match event {
-            Event::Alias(number) => {
-                let Some(Some(inner)) = self.anchors.get(&number).copied() else {
-                    return Err(Fault { mark, what: FaultKind::Cycle });
-                };
-                self.count(inner, mark)?;
-                let name = self.source[start..end].trim_start_matches('*').trim_end().to_owned();
-                (0, None, Kind::Alias(name))
-            }
-            Event::Scalar(text, style, number, tag) => {
-                (number, tag, Kind::Scalar(Scalar { text: text.into_owned(), style: written(style) }))
-            }
-            Event::SequenceStart(number, tag) => {
-                self.open(number);
-                let mut items = Vec::new();
-                end = loop {
-                    match self.next()? {
-                        (Event::SequenceEnd, span) => break self.offset(&span.end),
-                        (event, span) => {
-                            let (item, inner) = self.node(event, span, depth + 1)?;
-                            size += inner;
-                            items.push(item);
-                        }
-                    }
-                };
-                (number, tag, Kind::Sequence(items))
-            }
-            Event::MappingStart(number, tag) => {
-                self.open(number);
-                let mut entries = Vec::new();
-                end = loop {
-                    match self.next()? {
-                        (Event::MappingEnd, span) => break self.offset(&span.end),
-                        (event, span) => {
-                            let (key, inner) = self.node(event, span, depth + 1)?;
-                            size += inner;
-                            let (event, span) = self.next()?;
-                            let (value, inner) = self.node(event, span, depth + 1)?;
-                            size += inner;
-                            entries.push((key, value));
-                        }
-                    }
-                };
-                (number, tag, Kind::Mapping(entries))
-            }
-            _ => {
-                return Err(Fault {
-                    mark,
-                    what: FaultKind::Syntax("the document ends too early".to_owned()),
-                });
-            }
-        };
-        if number > 0 {
-            self.anchors.insert(number, Some(size));
-        }
-        let origin = Origin { source: self.source.clone(), own: start..end.max(start) };
-        let anchor = (number > 0).then(|| format!("anchor{number}"));
-        Ok((Node::read(kind, tag.as_deref().map(tag_text), anchor, origin), size))
-    }
-
-    fn open(&mut self, number: usize) {
-        if number > 0 {
-            self.anchors.insert(number, None);
-        }
-    }
-
-    fn count(&mut self, nodes: usize, mark: Mark) -> Result<(), Fault> {
-        self.nodes += nodes;
-        if self.nodes > MAX_NODES {
-            return Err(Fault { mark, what: FaultKind::TooManyNodes });
-        }
-        Ok(())
-    }
-
-    fn offset(&self, place: &Marker) -> usize {
-        let Some(&start) = self.lines.get(place.line().max(1) - 1) else { return self.source.len() };
-        let line = &self.source[start..];
-        line.char_indices().nth(place.col()).map_or(self.source.len(), |(index, _)| start + index)
-    }
-}
-
-fn plain(text: &str) -> Kind {
-    Kind::Scalar(Scalar { text: text.to_owned(), style: Style::Plain })
-}
-
-fn written(style: ScalarStyle) -> Style {
-    match style {
-        ScalarStyle::Plain => Style::Plain,
-        ScalarStyle::SingleQuoted => Style::Single,
-        ScalarStyle::DoubleQuoted => Style::Double,
-        ScalarStyle::Literal => Style::Literal,
-        ScalarStyle::Folded => Style::Folded,
-    }
-}
-
-fn tag_text(tag: &Tag) -> String {
-    match tag.is_yaml_core_schema() {
-        true => format!("!!{}", tag.suffix),
-        false => format!("{}{}", tag.handle, tag.suffix),
-    }
-}
-
-fn mark(place: &Marker) -> Mark {
-    Mark { line: place.line().max(1), column: place.col() + 1 }
-}
-
-fn syntax(error: &ScanError) -> Fault {
-    Fault { mark: mark(error.marker()), what: FaultKind::Syntax(error.info().to_owned()) }
+    Ok(())
 }

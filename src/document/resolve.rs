@@ -1,0 +1,53 @@
+//! Aliases and merge keys replaced by what they stand for.
+
+use std::collections::HashMap;
+
+use super::node::{Kind, Node};
+
+impl Node {
+    /// The tree without anchors, aliases and `<<`. What an alias stands for is bounded by the reader's limits; an alias without an anchor
+    /// becomes null. Of several mappings behind `<<` the first wins, and what stands beside it wins over all of them.
+    pub fn resolved(&self) -> Node {
+        resolve(self, &mut HashMap::new())
+    }
+}
+
+fn resolve(node: &Node, anchors: &mut HashMap<String, Node>) -> Node {
+    let mut found = match node.kind() {
+        Kind::Alias(name) => return anchors.get(name).cloned().unwrap_or_else(Node::null),
+        Kind::Scalar(_) => node.clone(),
+        Kind::Sequence(items) => Node::sequence(items.iter().map(|item| resolve(item, anchors)).collect()),
+        Kind::Mapping(entries) => mapping(entries, anchors),
+    };
+    if let Some(tag) = node.tag() {
+        found.set_tag(Some(tag.to_owned()));
+    }
+    if let Some(name) = node.anchor() {
+        found.set_anchor(None);
+        anchors.insert(name.to_owned(), found.clone());
+    }
+    found
+}
+
+fn mapping(entries: &[(Node, Node)], anchors: &mut HashMap<String, Node>) -> Node {
+    let mut own = Vec::new();
+    let mut merged = Vec::new();
+    for (key, value) in entries {
+        let value = resolve(value, anchors);
+        match key.scalar_text() {
+            Some("<<") => match value.kind() {
+                Kind::Sequence(items) => {
+                    merged.extend(items.iter().flat_map(|item| item.entries().iter().cloned()))
+                }
+                _ => merged.extend(value.entries().iter().cloned()),
+            },
+            _ => own.push((resolve(key, anchors), value)),
+        }
+    }
+    for (key, value) in merged {
+        if !own.iter().any(|(name, _): &(Node, Node)| name.scalar_text() == key.scalar_text()) {
+            own.push((key, value));
+        }
+    }
+    Node::mapping(own)
+}

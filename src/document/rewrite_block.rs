@@ -1,0 +1,148 @@
+//! Changes of collections that are written in lines: entries and items are taken out, put in and changed one by one.
+
+use super::align::{Step, align};
+use super::node::{Node, Origin};
+use super::place::{begins_line, column, ends_line, head_start, is_blank_line, line_end, line_start, tail};
+use super::print::{Under, comment_line};
+use super::rewrite::{Care, Place, Writer};
+
+impl Writer<'_> {
+    pub(super) fn mapping(&mut self, old: &[(Node, Node)], new: &[(Node, Node)]) {
+        let is = |key: &Node, other: &Node| key.same(other);
+        let mut previous: Option<usize> = None;
+        for (index, (key, value)) in old.iter().enumerate() {
+            if !new.iter().any(|(name, _)| is(name, key)) {
+                self.drop_entry(
+                    key.birthplace(),
+                    value,
+                    old.get(index + 1).and_then(|(next, _)| next.birthplace()),
+                );
+            }
+        }
+        for (key, value) in new {
+            match old.iter().position(|(name, _)| is(name, key)) {
+                Some(index) => {
+                    let Some(origin) = old[index].1.birthplace() else { continue };
+                    self.value(&old[index].1, value, Place { origin, under: Under::Key, flow: false });
+                    self.comments(old[index].0.birthplace(), origin, &[key, value]);
+                    previous = Some(index);
+                }
+                None => {
+                    let lines = self.layout.entry(key, value);
+                    let before = previous
+                        .and_then(|index| Some((old[index].0.birthplace()?, old[index].1.birthplace()?)));
+                    self.insert_entry(lines, before, old.first().and_then(|(key, _)| key.birthplace()));
+                }
+            }
+        }
+    }
+
+    pub(super) fn sequence(&mut self, old: &[Node], new: &[Node]) {
+        let mut previous: Option<usize> = None;
+        for step in align(old, new) {
+            match step {
+                Step::Keep(i, j) => {
+                    let Some(origin) = old[i].birthplace() else { continue };
+                    self.value(&old[i], &new[j], Place { origin, under: Under::Dash, flow: false });
+                    self.comments(Some(origin), origin, &[&new[j]]);
+                    previous = Some(i);
+                }
+                Step::Drop(i) => {
+                    self.drop_entry(old[i].birthplace(), &old[i], old.get(i + 1).and_then(Node::birthplace));
+                    previous = Some(i);
+                }
+                Step::Insert(j) => {
+                    let lines = self.layout.item(&new[j]);
+                    let before =
+                        previous.and_then(|index| Some((old[index].birthplace()?, old[index].birthplace()?)));
+                    self.insert_entry(lines, before, old.first().and_then(Node::birthplace));
+                }
+            }
+        }
+    }
+
+    /// Takes out the lines of an entry: with the comment directly above it, the one behind it, and one of two empty lines that would meet.
+    fn drop_entry(&mut self, lead: Option<&Origin>, value: &Node, next: Option<&Origin>) {
+        let (Some(origin), Some(end)) = (lead, value.birthplace()) else { return };
+        let lead = origin.lead;
+        if !begins_line(self.source, lead) {
+            // The first key behind a dash: the next one takes its place.
+            let until = next.map_or(end.own.end, |next| next.lead);
+            self.splice(lead..until, String::new());
+            return;
+        }
+        let start = head_start(self.source, lead);
+        let mut until = line_end(self.source, end.own.end);
+        let two_meet = start == 0 || is_blank_line(self.source, line_start(self.source, start - 1));
+        while (two_meet || self.care == Care::DropEmptyLines)
+            && until < self.source.len()
+            && is_blank_line(self.source, until)
+        {
+            until = line_end(self.source, until);
+        }
+        self.splice(start..until, String::new());
+    }
+
+    /// Puts lines behind the entry `before` (its key or dash, and its value), or in front of the first one.
+    fn insert_entry(
+        &mut self,
+        lines: Vec<String>,
+        before: Option<(&Origin, &Origin)>,
+        first: Option<&Origin>,
+    ) {
+        match (before, first) {
+            (Some((lead, value)), _) => {
+                let text = at_column(&lines, column(self.source, lead.lead));
+                let at = line_end(self.source, value.own.end);
+                let is_whole_line = self.source[..at].ends_with('\n');
+                self.insert(at, if is_whole_line { text } else { format!("\n{text}") });
+            }
+            (None, Some(first)) if begins_line(self.source, first.lead) => {
+                let at = head_start(self.source, first.lead);
+                self.insert(at, at_column(&lines, column(self.source, first.lead)));
+            }
+            (None, Some(first)) => {
+                // Behind a parent's dash: the new entry takes its place there.
+                let indent = column(self.source, first.lead);
+                let text = at_column(&lines, indent);
+                self.insert(first.lead, format!("{}{:indent$}", text.trim_start(), ""));
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Writes the comments that were set by hand on the nodes of an entry.
+    fn comments(&mut self, lead: Option<&Origin>, value: &Origin, nodes: &[&Node]) {
+        let Some(lead) = lead else { return };
+        for comments in nodes.iter().filter_map(|node| node.comments()) {
+            if let Some(head) = comments.head.as_ref().filter(|_| begins_line(self.source, lead.lead)) {
+                let indent = column(self.source, lead.lead);
+                let lines: Vec<String> = head.lines().map(comment_line).collect();
+                let at = head_start(self.source, lead.lead)..line_start(self.source, lead.lead);
+                let text = at_column(&lines, indent);
+                if self.source[at.clone()] != text {
+                    self.splice(at, text);
+                }
+            }
+            if let Some(line) = &comments.line {
+                let old = tail(self.source, value.own.end);
+                let text = if line.is_empty() {
+                    String::new()
+                } else {
+                    format!("  {}", comment_line(&line.replace('\n', " ")))
+                };
+                if old.trim() != text.trim() && ends_line(self.source, value.own.end) {
+                    self.splice(value.own.end..value.own.end + old.len(), text);
+                }
+            }
+        }
+    }
+}
+
+/// Lines at a column, each with its line break.
+fn at_column(lines: &[String], indent: usize) -> String {
+    lines
+        .iter()
+        .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("{:indent$}{line}\n", "") })
+        .collect()
+}
