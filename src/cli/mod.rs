@@ -42,6 +42,8 @@ mod suggest;
 mod tree;
 mod usage_error;
 mod validate;
+mod watch;
+mod watch_text;
 mod words;
 mod yaml_text;
 mod yq;
@@ -117,7 +119,10 @@ fn with_flags(
     let line = tree::convert(root, argv)?;
     // The agent's own log is JSON lines, whatever was asked of the rest.
     let is_agent = matches!(line.command, Some(Action::Hostagent(_)));
-    let app = App::new(&line.global, is_agent, logger)?;
+    let mut app = App::new(&line.global, is_agent, logger)?;
+    if let Some(Action::Watch(args)) = &line.command {
+        app.logger.level = app.logger.level.min(args.level());
+    }
     app.logger.install();
     Ok((line.command, app))
 }
@@ -136,6 +141,7 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::Shell(args)) => shell::run(args, app),
         Some(Action::Validate(args)) => validate::run(args, app),
         Some(Action::ShowSsh(args)) => show_ssh::run(args, app),
+        Some(Action::Watch(args)) => watch::run(args, app),
         Some(Action::Completion(args)) => completion::run(args),
         Some(Action::Hostagent(args)) => hostagent::run(args, app),
         // `words` shows help in this case.

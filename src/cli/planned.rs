@@ -119,7 +119,6 @@ const COMMANDS: &[Planned] = &[
     ),
     command("clone", "Make an instance that is a copy of another", "OLD NEW", &["start"]),
     command("rename", "Give an instance another name", "OLD NEW", &["start"]),
-    command("watch", "Show what happens to instances", "[INSTANCE...]", &["history", "json", "verbose"]),
     hidden(command("start-at-login", "Old form of autostart", "[INSTANCE]", &["enabled"])),
     hidden(command(
         "usernet",

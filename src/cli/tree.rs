@@ -5,7 +5,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::planned;
 use super::usage_error::UsageError;
 use super::{
-    completion, create, delete, help, hostagent, list, restart, shell, show_ssh, start, stop, validate,
+    completion, create, delete, help, hostagent, list, restart, shell, show_ssh, start, stop, validate, watch,
 };
 
 /// The version whose behaviour this program has; templates and instances name it.
@@ -68,6 +68,7 @@ pub enum Action {
     Shell(shell::ShellArgs),
     Validate(validate::ValidateArgs),
     ShowSsh(show_ssh::ShowSshArgs),
+    Watch(watch::WatchArgs),
     Completion(completion::CompletionArgs),
     #[command(hide = true)]
     Hostagent(hostagent::HostagentArgs),

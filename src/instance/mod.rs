@@ -28,6 +28,7 @@ mod relay;
 mod start;
 mod status;
 mod stop;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -43,6 +44,7 @@ pub use record::{Instance, Problem, Status};
 pub use relay::LogLine;
 pub use start::{StartOptions, Started, foreground_arguments, shell_command, start};
 pub use stop::{stop, stop_forcibly};
+pub use watch::{News, Watcher};
 
 /// What every story needs.
 pub struct Context {
