@@ -145,7 +145,7 @@ impl<'a> Line<'a> {
             let mut candidates =
                 if self.positionals.is_empty() { commands(self.command) } else { Vec::new() };
             if std::ptr::eq(self.command, root) && self.positionals.is_empty() {
-                candidates.extend(of_root(self.path.is_empty(), places));
+                candidates.extend(of_root(root, self.path.is_empty(), places));
                 candidates.sort_by(|a, b| a.value.cmp(&b.value));
             }
             return Answer { candidates, directive: NO_FILES };
@@ -224,9 +224,12 @@ fn commands(command: &Command) -> Vec<Candidate> {
 }
 
 /// What only the program itself has: `help`, and other programs' commands.
-fn of_root(with_help: bool, places: &Places) -> Vec<Candidate> {
+fn of_root(root: &Command, with_help: bool, places: &Places) -> Vec<Candidate> {
     let help = Candidate { value: "help".to_owned(), description: "Help about any command".to_owned() };
-    let plugins = places.plugins().into_iter().filter(|plugin| plugin.is_visible());
+    let plugins = places.plugins().into_iter();
+    // A command of ours wins over another program's.
+    let plugins =
+        plugins.filter(|plugin| plugin.is_visible() && root.find_subcommand(&plugin.name).is_none());
     let mut candidates: Vec<Candidate> = plugins
         .map(|plugin| Candidate { value: plugin.name, description: first_line(Some(plugin.description)) })
         .collect();

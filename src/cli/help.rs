@@ -75,7 +75,7 @@ fn about(command: &Command) -> String {
     format!("{}\n", long.map(ToString::to_string).unwrap_or_default())
 }
 
-fn usage(command: &Command) -> String {
+pub fn usage(command: &Command) -> String {
     let usage = command.clone().render_usage().to_string();
     usage.trim_start_matches("Usage:").trim().to_owned()
 }
@@ -99,7 +99,9 @@ fn groups(root: &Command, plugins: &[Plugin]) -> String {
     let advanced = all.iter().filter(is_advanced);
     let additional = all.iter().filter(|sub| ADDITIONAL.contains(&sub.get_name()));
     let help = line("help", "Help about any command");
-    let plugins = plugins.iter().filter(|plugin| plugin.is_visible());
+    // A command of ours wins over another program's.
+    let plugins =
+        plugins.iter().filter(|plugin| plugin.is_visible() && root.find_subcommand(&plugin.name).is_none());
     section("Basic Commands", basic.map(command_line))
         + &section("Advanced Commands", advanced.map(|sub| command_line(sub)))
         + &section(
@@ -148,7 +150,7 @@ fn flags<'a>(title: &str, args: impl Iterator<Item = &'a Arg>) -> String {
 }
 
 /// `  -f, --force` or `      --name NAME`.
-fn flag_name(arg: &Arg) -> String {
+pub fn flag_name(arg: &Arg) -> String {
     let short = arg.get_short().map_or("    ".to_owned(), |short| format!("-{short}, "));
     let mut name = format!("  {short}--{}", arg.get_long().unwrap_or_default());
     if !is_boolean(arg) {
@@ -158,7 +160,7 @@ fn flag_name(arg: &Arg) -> String {
     name
 }
 
-fn flag_help(arg: &Arg) -> String {
+pub fn flag_help(arg: &Arg) -> String {
     let mut help = arg.get_help().map(ToString::to_string).unwrap_or_default();
     if let ([default], false) = (arg.get_default_values(), is_boolean(arg)) {
         help.push_str(&format!(" (default {})", default.to_string_lossy()));
@@ -197,7 +199,11 @@ mod tests {
             path: format!("/x/limactl-{name}").into(),
             description: description.into(),
         };
-        let text = text(&root, &[], &[plugin("mcp", "Serve"), plugin("none", ""), plugin("url-x", "")]);
+        let text = text(
+            &root,
+            &[],
+            &[plugin("list", ""), plugin("mcp", "Serve"), plugin("none", ""), plugin("url-x", "")],
+        );
         assert!(
             text.contains("\nAvailable Plugins (Experimental):\n  mcp             Serve\n  none\n\n"),
             "{text}"

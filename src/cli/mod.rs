@@ -17,6 +17,8 @@ mod create;
 mod delete;
 mod edit_values;
 mod edits;
+mod generate_doc;
+mod generate_jsonschema;
 mod go_text;
 mod help;
 mod host;
@@ -27,11 +29,13 @@ mod list_table;
 mod list_template;
 mod locator;
 pub mod logging;
+mod manual;
 mod paint;
 mod planned;
 mod plugins;
 mod report;
 mod restart;
+mod screenshot;
 mod shell;
 mod shell_env;
 mod show_ssh;
@@ -142,6 +146,9 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::Validate(args)) => validate::run(args, app),
         Some(Action::ShowSsh(args)) => show_ssh::run(args, app),
         Some(Action::Watch(args)) => watch::run(args, app),
+        Some(Action::Screenshot(args)) => screenshot::run(args, app),
+        Some(Action::GenerateDoc(args)) => generate_doc::run(args, app),
+        Some(Action::GenerateJsonschema(args)) => generate_jsonschema::run(args, app),
         Some(Action::Completion(args)) => completion::run(args),
         Some(Action::Hostagent(args)) => hostagent::run(args, app),
         // `words` shows help in this case.

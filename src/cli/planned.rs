@@ -77,7 +77,6 @@ const COMMANDS: &[Planned] = &[
             aliased(&["ls"], command("list", "List snapshots", "INSTANCE", &["q,quiet"])),
         ],
     ),
-    command("screenshot", "Save what the guest's display shows", "INSTANCE", &["o,output="]),
     command("protect", "Keep instances from being deleted by accident", "INSTANCE...", &[]),
     command("unprotect", "Allow instances to be deleted again", "INSTANCE...", &[]),
     command("tunnel", "Open a tunnel into the guest's network", "INSTANCE", &["socks-port=", "type="]),
@@ -128,8 +127,6 @@ const COMMANDS: &[Planned] = &[
     )),
     hidden(command("guest-install", "Put the guest agent into a guest", "[INSTANCE]", &[])),
     hidden(command("yq", "Process YAML", "[WORD...]", &[])),
-    hidden(command("generate-doc", "Write the manual", "DIR", &["output=", "prefix=", "type="])),
-    hidden(command("generate-jsonschema", "Write the schema of lima.yaml", "[FILE...]", &["schemafile="])),
     hidden(group(
         "debug",
         "Tools for developers",

@@ -5,7 +5,8 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::planned;
 use super::usage_error::UsageError;
 use super::{
-    completion, create, delete, help, hostagent, list, restart, shell, show_ssh, start, stop, validate, watch,
+    completion, create, delete, generate_doc, generate_jsonschema, help, hostagent, list, restart,
+    screenshot, shell, show_ssh, start, stop, validate, watch,
 };
 
 /// The version whose behaviour this program has; templates and instances name it.
@@ -69,6 +70,11 @@ pub enum Action {
     Validate(validate::ValidateArgs),
     ShowSsh(show_ssh::ShowSshArgs),
     Watch(watch::WatchArgs),
+    Screenshot(screenshot::ScreenshotArgs),
+    #[command(hide = true)]
+    GenerateDoc(generate_doc::GenerateDocArgs),
+    #[command(hide = true)]
+    GenerateJsonschema(generate_jsonschema::GenerateJsonschemaArgs),
     Completion(completion::CompletionArgs),
     #[command(hide = true)]
     Hostagent(hostagent::HostagentArgs),

@@ -139,10 +139,7 @@ mod tests {
             ["running (degraded)", "ssh available on port 1", "error: a", "error: b"]
         );
         assert_eq!(lines(json!({"exiting": true})), ["exiting"]);
-        assert_eq!(
-            lines(json!({"cloudInitProgress": {"logLine": "x", "active": true}})),
-            ["cloud-init: x"]
-        );
+        assert_eq!(lines(json!({"cloudInitProgress": {"logLine": "x", "active": true}})), ["cloud-init: x"]);
         assert_eq!(lines(json!({"cloudInitProgress": {"completed": true}})), ["cloud-init completed"]);
     }
 
@@ -158,7 +155,9 @@ mod tests {
         assert_eq!(forward("stopping"), ["stopping forwarding tcp 0.0.0.0:80"]);
         assert_eq!(forward("failed"), ["failed to forward tcp 0.0.0.0:80: busy"]);
         let vsock = |kind: &str| {
-            lines(json!({"vsock": {"type": kind, "hostAddr": "127.0.0.1:22", "vsockPort": 22, "reason": "why"}}))
+            lines(
+                json!({"vsock": {"type": kind, "hostAddr": "127.0.0.1:22", "vsockPort": 22, "reason": "why"}}),
+            )
         };
         assert_eq!(vsock("started"), ["started vsock forwarder: 127.0.0.1:22 -> vsock:22"]);
         assert_eq!(vsock("skipped"), ["skipped vsock forwarder: why"]);

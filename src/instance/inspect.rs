@@ -115,7 +115,9 @@ pub(super) fn facts(dir: &InstanceDir, vm_type: &str) -> Result<(Facts, Processe
     let vm = noted
         .or_else(|| foreign(&dir.vm_pid(vm_type), "-pidfile"))
         // Virtualization.framework runs inside of upstream's agent, which writes its own number twice.
-        .or_else(|| agent.clone().filter(|agent| InstanceDir::read_pid(&dir.vm_pid(vm_type)) == Some(agent.pid)));
+        .or_else(|| {
+            agent.clone().filter(|agent| InstanceDir::read_pid(&dir.vm_pid(vm_type)) == Some(agent.pid))
+        });
     let mut facts = Facts {
         agent_locked,
         vm_locked,
