@@ -55,5 +55,5 @@ pub struct Context {
     /// `--debug` was given, or a log level as verbose: handed on to the agent.
     pub debug: bool,
     /// Shows a line of the host agent's log to the user.
-    pub relay: Box<dyn Fn(&LogLine)>,
+    pub relay: Box<dyn Fn(&LogLine) + Send + Sync>,
 }
