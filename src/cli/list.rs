@@ -3,9 +3,9 @@
 use clap::Args;
 
 use super::context::App;
+use super::expressions::{self, Expressions, Output};
 use super::list_template::Format;
 use super::paint::Paint;
-use super::yq::{self, Expressions, Output};
 use super::{Outcome, list_record, list_table, print};
 use crate::instance::{self, Context, Instance, Problem};
 use crate::process::words;
@@ -273,7 +273,7 @@ fn data(
             None => results.push(record),
         }
     }
-    Ok(yq::print(&results, output, Paint::for_terminal(App::output_is_terminal(context))))
+    Ok(expressions::print(&results, output, Paint::for_terminal(App::output_is_terminal(context))))
 }
 
 fn templated(instances: &[Instance], source: &str, context: &Context) -> Result<String, anyhow::Error> {

@@ -17,6 +17,7 @@ mod create;
 mod delete;
 mod edit_values;
 mod edits;
+mod expressions;
 mod generate_doc;
 mod generate_jsonschema;
 mod go_text;
@@ -50,7 +51,6 @@ mod watch;
 mod watch_text;
 mod words;
 mod yaml_text;
-mod yq;
 
 use std::io::Write;
 use std::process::ExitCode;
