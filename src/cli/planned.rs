@@ -70,28 +70,13 @@ const COMMANDS: &[Planned] = &[
     command("protect", "Keep instances from being deleted by accident", "INSTANCE...", &[]),
     command("unprotect", "Allow instances to be deleted again", "INSTANCE...", &[]),
     command("tunnel", "Open a tunnel into the guest's network", "INSTANCE", &["socks-port=", "type="]),
-    group(
-        "autostart",
-        "Start instances at login",
-        &[
-            command("enable", "Start an instance at login", "INSTANCE", &["condition=", "user="]),
-            command("disable", "Do not start an instance at login", "INSTANCE", &[]),
-        ],
-    ),
     command("clone", "Make an instance that is a copy of another", "OLD NEW", &["start"]),
     command("rename", "Give an instance another name", "OLD NEW", &["start"]),
-    hidden(command("start-at-login", "Old form of autostart", "[INSTANCE]", &["enabled"])),
     hidden(command(
         "usernet",
         "The daemon of a user-mode network",
         "",
         &["p,pidfile=", "e,endpoint=", "listen-qemu=", "listen=", "subnet=", "mtu=", "leases="],
-    )),
-    hidden(command("guest-install", "Put the guest agent into a guest", "[INSTANCE]", &[])),
-    hidden(group(
-        "debug",
-        "Tools for developers",
-        &[command("dns", "Run the name server", "UDPPORT [TCPPORT]", &["6,ipv6"])],
     )),
 ];
 

@@ -4,12 +4,10 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::planned;
 use super::usage_error::UsageError;
+use super::{autostart, copy, debug, guest_install, network, sudoers};
 use super::{
     completion, create, delete, generate_doc, generate_jsonschema, help, hostagent, list, prune, restart,
     screenshot, shell, show_ssh, start, stop, template, validate, watch,
-};
-use super::{
-    copy, network, sudoers,
 };
 
 /// The version whose behaviour this program has; templates and instances name it.
@@ -78,6 +76,13 @@ pub enum Action {
     #[command(alias = "cp")]
     Copy(copy::CopyArgs),
     Network(network::NetworkArgs),
+    Autostart(autostart::AutostartArgs),
+    #[command(hide = true)]
+    StartAtLogin(autostart::StartAtLoginArgs),
+    #[command(hide = true)]
+    GuestInstall(guest_install::GuestInstallArgs),
+    #[command(hide = true)]
+    Debug(debug::DebugArgs),
     Sudoers(sudoers::SudoersArgs),
     Watch(watch::WatchArgs),
     Screenshot(screenshot::ScreenshotArgs),

@@ -7,6 +7,7 @@
 mod client;
 mod command;
 mod keys;
+mod mirror;
 mod options;
 mod quote;
 mod transfer;
@@ -20,6 +21,7 @@ use crate::{home, process};
 pub use client::{Client, ClientFacts, Version, host_has_aes};
 pub use command::{Endpoint, Forward, MasterCommand, master_args, session_args};
 pub use keys::{dot_ssh_identities, ensure_identity, public_keys};
+pub use mirror::{Changes, Mirror, mirror_args, rsync_version};
 pub use options::{Profile, ssh_config};
 pub use quote::{join, join_with_assignments, quote};
 pub use transfer::{CopyFlags, CopyPath, like_scp, remote_shell, rsync_args, rsync_word, scp_args};
