@@ -81,7 +81,7 @@ const COMMANDS: &[Planned] = &[
 ];
 
 /// The flags that come later, of commands that are here.
-const FLAGS: &[(&str, &[&[&str]])] = &[("shell", &[&["sync="]])];
+const FLAGS: &[(&str, &[&[&str]])] = &[];
 
 /// Commands that come later below a command that is here.
 const NESTED: &[(&str, Planned)] = &[("template", command("yq", "Ask a template", "TEMPLATE EXPR", &[]))];
