@@ -126,7 +126,6 @@ const COMMANDS: &[Planned] = &[
         &["p,pidfile=", "e,endpoint=", "listen-qemu=", "listen=", "subnet=", "mtu=", "leases="],
     )),
     hidden(command("guest-install", "Put the guest agent into a guest", "[INSTANCE]", &[])),
-    hidden(command("yq", "Process YAML", "[WORD...]", &[])),
     hidden(group(
         "debug",
         "Tools for developers",
