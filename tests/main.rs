@@ -29,6 +29,8 @@ mod generate;
 mod shell;
 /// A file can be checked without making anything.
 mod validate;
+/// A template is found wherever it is, and becomes one text that needs no other.
+mod template;
 /// How any ssh program reaches the guest.
 mod show_ssh;
 /// Wrong words on the command line have upstream's answers.

@@ -151,6 +151,7 @@ fn arrows_point_down() {
         ("guest", FACTS),
         ("image", FACTS),
         ("seed", FACTS),
+        ("template", FACTS),
         ("home", &["config", "query", "document", "process", "sys"]),
         ("config", &["query", "document", "process", "sys"]),
         ("query", &["document"]),

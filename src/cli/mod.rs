@@ -44,6 +44,7 @@ mod ssh_profile;
 mod start;
 mod stop;
 mod suggest;
+mod template;
 mod tree;
 mod usage_error;
 mod validate;
@@ -149,6 +150,7 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::List(args)) => list::run(args, app),
         Some(Action::Shell(args)) => shell::run(args, app),
         Some(Action::Validate(args)) => validate::run(args, app),
+        Some(Action::Template(args)) => template::run(args, app),
         Some(Action::ShowSsh(args)) => show_ssh::run(args, app),
         Some(Action::Watch(args)) => watch::run(args, app),
         Some(Action::Screenshot(args)) => screenshot::run(args, app),
@@ -163,8 +165,12 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
 
 /// Writes to standard output in one piece. A reader that has gone away has what it wanted.
 fn print(text: &str) -> Outcome {
+    print_bytes(text.as_bytes())
+}
+
+fn print_bytes(bytes: &[u8]) -> Outcome {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(anyhow::Error::new(error).context("cannot write to standard output"))
         }

@@ -80,24 +80,6 @@ const COMMANDS: &[Planned] = &[
     command("protect", "Keep instances from being deleted by accident", "INSTANCE...", &[]),
     command("unprotect", "Allow instances to be deleted again", "INSTANCE...", &[]),
     command("tunnel", "Open a tunnel into the guest's network", "INSTANCE", &["socks-port=", "type="]),
-    aliased(
-        &["tmpl"],
-        group(
-            "template",
-            "Look at templates",
-            &[
-                command(
-                    "copy",
-                    "Copy a template",
-                    "TEMPLATE [DEST]",
-                    &["embed", "embed-all", "fill", "verbatim"],
-                ),
-                command("validate", "Check templates", "TEMPLATE...", &["fill"]),
-                command("yq", "Ask a template", "TEMPLATE EXPR", &[]),
-                command("url", "Show what a locator stands for", "URL", &[]),
-            ],
-        ),
-    ),
     command("sudoers", "Print the sudoers file for managed networks", "[FILE]", &["check"]),
     group(
         "autostart",
@@ -136,12 +118,10 @@ const COMMANDS: &[Planned] = &[
 /// Flags that change `lima.yaml` and that come later.
 const EDIT_FLAGS: &[&str] = &["set="];
 
-const CREATE_FLAGS: &[&str] = &["list-drivers", "list-templates"];
-
 /// The flags that come later, of commands that are here.
 const FLAGS: &[(&str, &[&[&str]])] = &[
-    ("create", &[EDIT_FLAGS, CREATE_FLAGS]),
-    ("start", &[EDIT_FLAGS, CREATE_FLAGS]),
+    ("create", &[EDIT_FLAGS]),
+    ("start", &[EDIT_FLAGS]),
     ("restart", &[EDIT_FLAGS]),
     ("shell", &[&["sync="]]),
 ];

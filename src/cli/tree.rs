@@ -6,7 +6,7 @@ use super::planned;
 use super::usage_error::UsageError;
 use super::{
     completion, create, delete, generate_doc, generate_jsonschema, help, hostagent, list, restart,
-    screenshot, shell, show_ssh, start, stop, validate, watch,
+    screenshot, shell, show_ssh, start, stop, template, validate, watch,
 };
 
 /// The version whose behaviour this program has; templates and instances name it.
@@ -68,6 +68,8 @@ pub enum Action {
     List(list::ListArgs),
     Shell(shell::ShellArgs),
     Validate(validate::ValidateArgs),
+    #[command(alias = "tmpl")]
+    Template(template::TemplateArgs),
     ShowSsh(show_ssh::ShowSshArgs),
     Watch(watch::WatchArgs),
     Screenshot(screenshot::ScreenshotArgs),

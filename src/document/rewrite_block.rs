@@ -2,7 +2,9 @@
 
 use super::align::{Step, align};
 use super::node::{Node, Origin};
-use super::place::{begins_line, column, ends_line, head_start, is_blank_line, line_end, line_start, tail};
+use super::place::{
+    begins_line, column, ends_line, head_start, is_blank_line, line_end, line_start, paragraph_start, tail,
+};
 use super::print::{Under, comment_line};
 use super::rewrite::{Care, Place, Writer};
 
@@ -28,13 +30,26 @@ impl Writer<'_> {
                     previous = Some(index);
                 }
                 None => {
-                    let lines = self.layout.entry(key, value);
+                    let mut lines = self.layout.entry(key, value);
+                    if self.is_foreign(key, old) {
+                        lines.splice(0..0, key.birthplace().map(paragraphs_above).unwrap_or_default());
+                        lines.extend(value.birthplace().map(paragraphs_below).unwrap_or_default());
+                    }
                     let before = previous
                         .and_then(|index| Some((old[index].0.birthplace()?, old[index].1.birthplace()?)));
                     self.insert_entry(lines, before, old.first().and_then(|(key, _)| key.birthplace()));
                 }
             }
         }
+    }
+
+    /// Whether an entry comes from the left margin of another text to the left margin of this one.
+    fn is_foreign(&self, key: &Node, old: &[(Node, Node)]) -> bool {
+        let (Some(there), Some((first, _))) = (key.birthplace(), old.first()) else { return false };
+        let Some(here) = first.birthplace() else { return false };
+        !std::sync::Arc::ptr_eq(&there.source, &here.source)
+            && column(self.source, here.lead) == 0
+            && column(&there.source, there.lead) == 0
     }
 
     pub(super) fn sequence(&mut self, old: &[Node], new: &[Node]) {
@@ -137,6 +152,26 @@ impl Writer<'_> {
             }
         }
     }
+}
+
+/// What parts an entry of another text from the one above it there: an empty line, and comments that stand alone.
+fn paragraphs_above(origin: &Origin) -> Vec<String> {
+    let source = &origin.source;
+    let region = &source[paragraph_start(source, origin.lead)..head_start(source, origin.lead)];
+    let starts_text = region.is_empty() && head_start(source, origin.lead) == 0 && source.starts_with('#');
+    if region.is_empty() && !starts_text {
+        return Vec::new();
+    }
+    let body = region.trim_start_matches(['\n', '\r', ' ']);
+    std::iter::once(String::new()).chain(body.lines().map(|line| line.trim_end().to_owned())).collect()
+}
+
+/// The comments that end another text, below its last entry.
+fn paragraphs_below(origin: &Origin) -> Vec<String> {
+    let source = &origin.source;
+    let rest = source[line_end(source, origin.own.end)..].trim_end();
+    let is_comments = rest.lines().all(|line| line.is_empty() || line.starts_with('#'));
+    if is_comments { rest.lines().map(str::to_owned).collect() } else { Vec::new() }
 }
 
 /// Lines at a column, each with its line break.
