@@ -13,6 +13,8 @@ mod start;
 mod stop;
 /// What there is and how it is, as a table, as names and as JSON.
 mod list;
+/// Facts about this installation, for programs.
+mod info;
 /// Shells complete commands, flags, and the names of what there is.
 mod completion;
 /// Events are seen as they happen, of instances that come later too.

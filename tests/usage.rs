@@ -62,8 +62,7 @@ fn what_is_not_in_this_version_is_refused_by_name() {
     let world = World::new();
     world.create("x");
     for (words, what) in [
-        (&["info"][..], "`limactl info`"),
-        (&["edit", "x"], "`limactl edit`"),
+        (&["edit", "x"][..], "`limactl edit`"),
         (&["start", "--set", ".cpus=3", "x"], "flag `--set` of `limactl start`"),
     ] {
         world.limactl(words).fatal(&format!("{what} is not in this version yet")).run().done();

@@ -24,6 +24,7 @@ mod go_text;
 mod help;
 mod host;
 mod hostagent;
+mod info;
 mod list;
 mod list_record;
 mod list_table;
@@ -152,6 +153,7 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::Validate(args)) => validate::run(args, app),
         Some(Action::Template(args)) => template::run(args, app),
         Some(Action::ShowSsh(args)) => show_ssh::run(args, app),
+        Some(Action::Info(args)) => info::run(args, app),
         Some(Action::Watch(args)) => watch::run(args, app),
         Some(Action::Screenshot(args)) => screenshot::run(args, app),
         Some(Action::GenerateDoc(args)) => generate_doc::run(args, app),

@@ -5,7 +5,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::planned;
 use super::usage_error::UsageError;
 use super::{
-    completion, create, delete, generate_doc, generate_jsonschema, help, hostagent, list, restart,
+    completion, create, delete, generate_doc, generate_jsonschema, help, hostagent, info, list, restart,
     screenshot, shell, show_ssh, start, stop, template, validate, watch,
 };
 
@@ -71,6 +71,7 @@ pub enum Action {
     #[command(alias = "tmpl")]
     Template(template::TemplateArgs),
     ShowSsh(show_ssh::ShowSshArgs),
+    Info(info::InfoArgs),
     Watch(watch::WatchArgs),
     Screenshot(screenshot::ScreenshotArgs),
     #[command(hide = true)]
