@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::paint::{self, Paint};
 use super::yaml_text;
 use crate::document::Node;
-use crate::query::{self, Query};
+use crate::query::Query;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,12 +24,12 @@ pub struct Expressions {
 
 impl Expressions {
     /// Reads them.
-    pub fn parse(expressions: &[String]) -> Result<Expressions, query::Error> {
+    pub fn parse(expressions: &[String]) -> Result<Expressions, anyhow::Error> {
         Ok(Expressions { query: Query::parse(&expressions.join(" | "))? })
     }
 
     /// All results.
-    pub fn run(&self, value: &Value) -> Result<Vec<Value>, query::Error> {
+    pub fn run(&self, value: &Value) -> Result<Vec<Value>, anyhow::Error> {
         let results = self.query.run(&Node::from_json(value))?;
         Ok(results.iter().map(|node| node.resolved().to_json()).collect())
     }

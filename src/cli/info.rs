@@ -8,6 +8,7 @@ use super::expressions::{self, Expressions, Output};
 use super::paint::Paint;
 use super::plugins::{Places, Plugin};
 use super::{Outcome, locator, print, shell_env, tree, validate};
+use crate::config::{self, Text};
 use crate::instance::Context;
 use crate::template::{Http, Library, Listed};
 
@@ -76,11 +77,16 @@ fn plugin(plugin: &Plugin) -> Value {
     value
 }
 
-/// The default template with its defaults, its bases left as they are.
+/// The default template with its defaults, its bases left as they are. The driver is chosen when an instance is created.
 fn default_template(context: &Context, library: &Library) -> Result<Value, anyhow::Error> {
     let template = library.read(DEFAULT_TEMPLATE)?;
     let file = context.home.root().join("default.yaml");
     let loaded = context.home.fill_new(DEFAULT_TEMPLATE, &template.text, &file, &context.host)?;
     loaded.warnings.iter().for_each(validate::warn);
-    Ok(loaded.config.document)
+    let mut document = loaded.config.document;
+    let (written, _) = config::read(Text { label: DEFAULT_TEMPLATE, bytes: &template.text })?;
+    if let (None, Some(members)) = (written.vm_type, document.as_object_mut()) {
+        members.shift_remove("vmType");
+    }
+    Ok(document)
 }
