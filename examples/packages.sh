@@ -45,6 +45,8 @@ packages_table() {
 		test qemu-img qemu-utils disks in tests
 		test ssh-keygen openssh-client keys in tests
 		test shellcheck shellcheck checks the scripts
+		test zsh zsh completion in a real shell
+		test fish fish completion in a real shell
 	END
 	if [ "$(id -u)" != 0 ]; then
 		echo "image newuidmap uidmap lets you build the guest without being root"

@@ -27,6 +27,8 @@ mod foreign;
 mod screenshot;
 /// The manual and the schema are made from what the program knows.
 mod generate;
+/// Parts of the program run by themselves, for developers.
+mod debug;
 /// Commands in the guest, with their output and their exit codes.
 mod shell;
 /// A file can be checked without making anything.

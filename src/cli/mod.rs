@@ -14,6 +14,7 @@ mod complete;
 mod complete_words;
 mod completion;
 mod create;
+mod debug;
 mod delete;
 mod edit_values;
 mod edits;
@@ -154,6 +155,7 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::Template(args)) => template::run(args, app),
         Some(Action::ShowSsh(args)) => show_ssh::run(args, app),
         Some(Action::Info(args)) => info::run(args, app),
+        Some(Action::Debug(args)) => debug::run(args),
         Some(Action::Watch(args)) => watch::run(args, app),
         Some(Action::Screenshot(args)) => screenshot::run(args, app),
         Some(Action::GenerateDoc(args)) => generate_doc::run(args, app),

@@ -107,11 +107,6 @@ const COMMANDS: &[Planned] = &[
         &["p,pidfile=", "e,endpoint=", "listen-qemu=", "listen=", "subnet=", "mtu=", "leases="],
     )),
     hidden(command("guest-install", "Put the guest agent into a guest", "[INSTANCE]", &[])),
-    hidden(group(
-        "debug",
-        "Tools for developers",
-        &[command("dns", "Run the name server", "UDPPORT [TCPPORT]", &["6,ipv6"])],
-    )),
 ];
 
 /// Flags that change `lima.yaml` and that come later.

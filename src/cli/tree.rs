@@ -5,8 +5,8 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::planned;
 use super::usage_error::UsageError;
 use super::{
-    completion, create, delete, generate_doc, generate_jsonschema, help, hostagent, info, list, restart,
-    screenshot, shell, show_ssh, start, stop, template, validate, watch,
+    completion, create, debug, delete, generate_doc, generate_jsonschema, help, hostagent, info, list,
+    restart, screenshot, shell, show_ssh, start, stop, template, validate, watch,
 };
 
 /// The version whose behaviour this program has; templates and instances name it.
@@ -74,6 +74,8 @@ pub enum Action {
     Info(info::InfoArgs),
     Watch(watch::WatchArgs),
     Screenshot(screenshot::ScreenshotArgs),
+    #[command(hide = true)]
+    Debug(debug::DebugArgs),
     #[command(hide = true)]
     GenerateDoc(generate_doc::GenerateDocArgs),
     #[command(hide = true)]
