@@ -40,7 +40,11 @@ fn the_group_shows_what_it_has_and_is_not_in_the_help() {
     let seen = world.limactl(["debug"]).seen().succeeded();
     assert!(seen.stdout.contains("\nAvailable Commands:\n  dns "), "{seen:#?}");
     assert!(!world.limactl(["--help"]).seen().stdout.contains("\n  debug  "));
-    world.limactl(["debug", "dns", "99999"]).seen().ended_with(1).says("level=fatal").done();
+    world
+        .limactl(["debug", "dns", "99999"])
+        .fatal("invalid port `99999`: must be a number from 0 to 65535")
+        .run()
+        .done();
     world
         .limactl(["debug", "dns"])
         .seen()

@@ -26,10 +26,10 @@ pub enum Tool {
 pub struct DnsArgs {
     /// 0 stands for any free one
     #[arg(value_name = "UDPPORT")]
-    pub udp: u16,
+    pub udp: String,
     /// 0 stands for any free one
     #[arg(value_name = "TCPPORT", default_value = "0")]
-    pub tcp: u16,
+    pub tcp: String,
     /// Answer questions for IPv6 addresses as well
     #[arg(long, short = '6')]
     pub ipv6: bool,
@@ -44,7 +44,7 @@ pub fn run(args: DebugArgs) -> Outcome {
 }
 
 fn dns(args: &DnsArgs) -> Outcome {
-    let server = Server::bind_ports(args.udp, args.tcp)?;
+    let server = Server::bind_ports(port(&args.udp)?, port(&args.tcp)?)?;
     let (udp, tcp) = (server.udp_port(), server.tcp_port());
     let _serving = server.start(Settings::new(StaticHosts::default(), args.ipv6))?;
     tracing::info!("The DNS server listens on 127.0.0.1, UDP port {udp} and TCP port {tcp}");
@@ -52,4 +52,8 @@ fn dns(args: &DnsArgs) -> Outcome {
         // An interrupt ends the program; a thread may be woken for no reason.
         std::thread::park();
     }
+}
+
+fn port(text: &str) -> Result<u16, anyhow::Error> {
+    text.parse().map_err(|_| anyhow::anyhow!("invalid port `{text}`: must be a number from 0 to 65535"))
 }
