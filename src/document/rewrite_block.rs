@@ -1,6 +1,7 @@
 //! Changes of collections that are written in lines: entries and items are taken out, put in and changed one by one.
 
 use super::align::{Step, align};
+use super::keys::Keys;
 use super::node::{Node, Origin};
 use super::place::{
     begins_line, column, ends_line, head_start, is_blank_line, line_end, line_start, paragraph_start, tail,
@@ -10,10 +11,10 @@ use super::rewrite::{Care, Place, Writer};
 
 impl Writer<'_> {
     pub(super) fn mapping(&mut self, old: &[(Node, Node)], new: &[(Node, Node)]) {
-        let is = |key: &Node, other: &Node| key.same(other);
+        let (old_keys, new_keys) = (Keys::new(old), Keys::new(new));
         let mut previous: Option<usize> = None;
         for (index, (key, value)) in old.iter().enumerate() {
-            if !new.iter().any(|(name, _)| is(name, key)) {
+            if new_keys.find(key).is_none() {
                 self.drop_entry(
                     key.birthplace(),
                     value,
@@ -22,7 +23,7 @@ impl Writer<'_> {
             }
         }
         for (key, value) in new {
-            match old.iter().position(|(name, _)| is(name, key)) {
+            match old_keys.find(key) {
                 Some(index) => {
                     let Some(origin) = old[index].1.birthplace() else { continue };
                     self.value(&old[index].1, value, Place { origin, under: Under::Key, flow: false });

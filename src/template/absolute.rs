@@ -63,11 +63,11 @@ pub fn make_absolute(tree: &mut Node, place: &Locator, label: &str, host: &HostF
 
 /// Whether a template names anything that could be embedded.
 pub fn has_any(tree: &Node) -> bool {
-    let names_file = |list: &&str| {
+    let names_file = |list: &str| {
         let entries = tree.get(list);
         entries.is_some_and(|entries| entries.items().iter().any(|entry| entry.get("file").is_some()))
     };
-    tree.get("base").is_some() || SCRIPTS.iter().any(|list| names_file(&list))
+    tree.get("base").is_some() || SCRIPTS.iter().any(|list| names_file(list))
 }
 
 /// The bases of a template: one locator, or a list of them.

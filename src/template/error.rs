@@ -8,7 +8,7 @@ use thiserror::Error as Derive;
 use super::github::GithubError;
 use super::web::WebError;
 use crate::config::name::NameError;
-use crate::document::Fault;
+use crate::document::{Fault, RewriteError};
 use crate::{config, process};
 
 #[derive(Debug, Derive)]
@@ -104,6 +104,6 @@ pub enum Error {
     Rewrite {
         locator: String,
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: RewriteError,
     },
 }

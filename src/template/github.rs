@@ -184,7 +184,7 @@ impl Hub<'_> {
             return Ok(url);
         }
         let directory = file.path.rsplit_once('/').map_or("", |(directory, _)| directory);
-        let target = paths::clean(&format!("{directory}/{text}").trim_start_matches('/').to_owned());
+        let target = paths::clean(format!("{directory}/{text}").trim_start_matches('/'));
         if escapes(&target) {
             return Err(GithubError::LinkEscapes { target: text.into_owned(), path: file.path.clone() });
         }

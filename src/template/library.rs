@@ -198,7 +198,7 @@ impl<'a> Library<'a> {
         if typed == "~" || typed.starts_with("~/") {
             return self.host.expand(&typed).ok_or_else(|| Error::NoHome(typed.into_owned()));
         }
-        Ok(self.host.cwd.join(path))
+        Ok(super::locator::full_path(path, self.host).into())
     }
 
     fn fetch_web(&self, url: &str) -> Result<Vec<u8>, Error> {

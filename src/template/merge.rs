@@ -16,7 +16,7 @@ use std::cmp::Ordering;
 
 use super::comments;
 use crate::config::version;
-use crate::document::{Kind, Node};
+use crate::document::{Keys, Kind, Node};
 
 /// The versions of which the higher one wins.
 const VERSIONS: [&str; 2] = [".minimumLimaVersion", ".vmOpts.qemu.minimumVersion"];
@@ -57,13 +57,16 @@ fn merged_mapping(over: &Node, entries: &[(Node, Node)], path: &str) -> Option<N
         *replaced.kind_mut() = Kind::Mapping(entries.to_vec());
         return Some(replaced);
     }
+    let keys = Keys::new(over.entries());
     let mut result: Option<Node> = None;
     for (key, value) in entries {
         let Some(name) = key.scalar_text() else { continue };
         if path.is_empty() && name == "base" {
             continue;
         }
-        let change = match over.get(name) {
+        // Entries are only added at the end, so places stay.
+        let at = keys.find_text(name);
+        let change = match at.map(|at| &over.entries()[at].1) {
             None => Change::Add,
             Some(own) if own.is_null() && !value.is_null() => Change::Set(laid_out(value)),
             Some(own) => match merged(own, value, &format!("{path}.{name}")) {
@@ -75,7 +78,6 @@ fn merged_mapping(over: &Node, entries: &[(Node, Node)], path: &str) -> Option<N
         };
         let result = result.get_or_insert_with(|| over.clone());
         let Some(list) = result.entries_mut() else { continue };
-        let at = list.iter().position(|(own, _)| own.scalar_text() == Some(name));
         match (change, at) {
             (Change::Set(node), Some(at)) => list[at].1 = node,
             (Change::Join(node), Some(at)) => {

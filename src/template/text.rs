@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::config::{self, Text};
-use crate::document::{Document, Kind, Node};
+use crate::document::{Document, Kind, Node, RewriteError, print};
 
 /// One template's document and the tree that its text is going to say.
 #[derive(Debug)]
@@ -44,11 +44,23 @@ impl Work {
         if self.tree.same(self.document.root()) {
             return Ok(self.document.text().to_owned());
         }
-        let text = self
-            .document
-            .rewrite(&self.tree)
-            .map_err(|source| Error::Rewrite { locator: label.to_owned(), source: Box::new(source) })?;
+        let text = match self.document.rewrite(&self.tree) {
+            Ok(text) => text,
+            Err(source) => self.anew(label, source)?,
+        };
         Ok(self.with_heading(text))
+    }
+
+    /// The tree without the layout that it had. Comments are lost, and that is told; anything else is better than no instance.
+    fn anew(&self, label: &str, source: RewriteError) -> Result<String, Error> {
+        let text = print(&self.tree);
+        if !Document::parse(&text).is_ok_and(|read| read.root().same(&self.tree)) {
+            return Err(Error::Rewrite { locator: label.to_owned(), source });
+        }
+        tracing::warn!(
+            "`{label}` and its bases do not fit together with their layout; comments are left out"
+        );
+        Ok(text)
     }
 
     /// What stands above the first key is about the whole text, and stays if that key (mostly `base`) goes.
@@ -101,6 +113,8 @@ fn refusal(label: &str, text: &[u8], fault: Option<crate::document::Fault>) -> E
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
 
     #[test]
     fn a_text_that_is_not_changed_keeps_its_bytes() {
@@ -109,6 +123,54 @@ mod tests {
         {
             let work = Work::parse("x.yaml", text.as_bytes()).unwrap();
             assert_eq!(work.into_text("x.yaml").unwrap(), text);
+        }
+    }
+
+    fn tree() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<u8>().prop_map(Value::from),
+            "[a-c#: \n-]{0,6}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                proptest::collection::btree_map("[a-d]", inner, 0..4).prop_map(|map| json!(map)),
+            ]
+        })
+    }
+
+    /// A document with comments in many places, in blocks or in brackets.
+    fn text_of(value: &Value, is_flow: bool) -> String {
+        if is_flow {
+            return format!("# head\n{value}\n");
+        }
+        let mut out = "# head\n\n".to_owned();
+        for line in print(&Node::from_json(value)).lines() {
+            out.push_str(line);
+            out.push_str(if line.ends_with(':') { "  # behind\n" } else { "\n" });
+            if !line.starts_with([' ', '-']) && line.ends_with(':') {
+                out.insert_str(out.len() - line.len() - 11, "# above\n");
+            }
+        }
+        out + "\n# foot\n"
+    }
+
+    proptest! {
+        #[test]
+        fn the_text_of_merged_trees_says_what_the_trees_say(
+            over in proptest::collection::btree_map("[a-d]", tree(), 0..4),
+            under in proptest::collection::btree_map("[a-f]", tree(), 0..5),
+            layout in any::<(bool, bool)>(),
+        ) {
+            let mut work = Work::parse("over", text_of(&json!(over), layout.0).as_bytes()).unwrap();
+            let base = Work::parse("under", text_of(&json!(under), layout.1).as_bytes()).unwrap();
+            super::super::merge::merge(&mut work.tree, &base.tree);
+            let want = work.tree.clone();
+            let text = work.into_text("over").unwrap();
+            let read = Document::parse(&text).map_err(|fault| TestCaseError::fail(format!("{fault}\n{text}")))?;
+            prop_assert!(read.root().same(&want), "{}", text);
+            prop_assert!(text.starts_with("# head\n"), "{}", text);
         }
     }
 
