@@ -109,16 +109,8 @@ const COMMANDS: &[Planned] = &[
     hidden(command("guest-install", "Put the guest agent into a guest", "[INSTANCE]", &[])),
 ];
 
-/// Flags that change `lima.yaml` and that come later.
-const EDIT_FLAGS: &[&str] = &["set="];
-
 /// The flags that come later, of commands that are here.
-const FLAGS: &[(&str, &[&[&str]])] = &[
-    ("create", &[EDIT_FLAGS]),
-    ("start", &[EDIT_FLAGS]),
-    ("restart", &[EDIT_FLAGS]),
-    ("shell", &[&["sync="]]),
-];
+const FLAGS: &[(&str, &[&[&str]])] = &[("shell", &[&["sync="]])];
 
 /// Commands that come later below a command that is here.
 const NESTED: &[(&str, Planned)] = &[("template", command("yq", "Ask a template", "TEMPLATE EXPR", &[]))];
@@ -208,7 +200,7 @@ mod tests {
     #[test]
     fn commands_and_flags_are_refused_by_name() {
         assert_eq!(refusal_of("disk create", &["size"]), Some("`limactl disk create`".into()));
-        assert_eq!(refusal_of("create", &["tty", "set"]), Some("flag `--set` of `limactl create`".into()));
+        assert_eq!(refusal_of("shell", &["tty", "sync"]), Some("flag `--sync` of `limactl shell`".into()));
         assert_eq!(refusal_of("template yq", &[]), Some("`limactl template yq`".into()));
         assert_eq!(refusal_of("template copy", &["fill"]), None);
         assert_eq!(refusal_of("create", &["cpus"]), None);
