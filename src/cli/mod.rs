@@ -36,6 +36,8 @@ mod manual;
 mod paint;
 mod planned;
 mod plugins;
+mod progress;
+mod prune;
 mod report;
 mod restart;
 mod screenshot;
@@ -152,6 +154,7 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::List(args)) => list::run(args, app),
         Some(Action::Shell(args)) => shell::run(args, app),
         Some(Action::Validate(args)) => validate::run(args, app),
+        Some(Action::Prune(args)) => prune::run(args, app),
         Some(Action::Template(args)) => template::run(args, app),
         Some(Action::ShowSsh(args)) => show_ssh::run(args, app),
         Some(Action::Info(args)) => info::run(args, app),

@@ -52,7 +52,6 @@ const COMMANDS: &[Planned] = &[
         ),
     ),
     command("edit", "Change the configuration of an instance or a file", "[INSTANCE|FILE.yaml]", &["start"]),
-    command("prune", "Remove what is cached", "", &["keep-referred"]),
     command("factory-reset", "Bring an instance back to its first start", "[INSTANCE]", &[]),
     group(
         "disk",

@@ -5,7 +5,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::planned;
 use super::usage_error::UsageError;
 use super::{
-    completion, create, debug, delete, generate_doc, generate_jsonschema, help, hostagent, info, list,
+    completion, create, debug, delete, generate_doc, generate_jsonschema, help, hostagent, info, list, prune,
     restart, screenshot, shell, show_ssh, start, stop, template, validate, watch,
 };
 
@@ -68,6 +68,7 @@ pub enum Action {
     List(list::ListArgs),
     Shell(shell::ShellArgs),
     Validate(validate::ValidateArgs),
+    Prune(prune::PruneArgs),
     #[command(alias = "tmpl")]
     Template(template::TemplateArgs),
     ShowSsh(show_ssh::ShowSshArgs),

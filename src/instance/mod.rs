@@ -32,7 +32,7 @@ mod watch;
 
 use std::path::PathBuf;
 
-use crate::config::HostFacts;
+use crate::config::{Bytes, HostFacts};
 use crate::home::Home;
 
 pub use create::{NewInstance, create, edit};
@@ -56,4 +56,14 @@ pub struct Context {
     pub debug: bool,
     /// Shows a line of the host agent's log to the user.
     pub relay: Box<dyn Fn(&LogLine) + Send + Sync>,
+    /// Shows how a download goes on.
+    pub progress: Box<dyn Fn(Progress) + Send + Sync>,
+}
+
+/// How a download goes on. `Begin`, then `At` many times, then `End` before anything else is said; `End` may also come alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    Begin { title: String },
+    At { received: Bytes, total: Option<Bytes> },
+    End,
 }

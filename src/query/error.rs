@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{MAX_DEPTH, MAX_LENGTH};
+use super::{MAX_DATA_DEPTH, MAX_DEPTH, MAX_LENGTH};
 use crate::document::Sort;
 
 /// Why an expression was not understood or not carried out, shown with the place in the expression.
@@ -86,6 +86,8 @@ pub enum Fault {
     TooLong,
     #[error("the expression nests deeper than {MAX_DEPTH} levels")]
     TooDeep,
+    #[error("the expression nests data deeper than {MAX_DATA_DEPTH} levels")]
+    DataTooDeep,
     #[error("the expression takes too many steps")]
     TooManySteps,
     #[error("the expression makes too much data")]

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::error::{At, Fault};
 use super::expr::{Assignment, Binary, Expr, Member, Op, Piece};
 use super::place::Place;
-use super::{MAX_DEPTH, MAX_MADE, MAX_STEPS, Options};
+use super::{MAX_DATA_DEPTH, MAX_DEPTH, MAX_MADE, MAX_STEPS, Options};
 use crate::document::{Kind, Node, Sort};
 
 pub(super) type Found = Result<Vec<Place>, At>;
@@ -110,14 +110,14 @@ impl<'a> Evaluation<'a> {
     }
 
     pub(super) fn copied(&self, node: &Node) -> Result<Node, Fault> {
-        self.make(size(node))?;
+        self.make(measured(node, 0)?)?;
         Ok(node.clone())
     }
 
     /// All that an expression finds from some places.
     pub(super) fn eval(&self, expr: &Expr, places: &[Place], scope: &Scope) -> Found {
         self.step(places.len()).map_err(|fault| fault.at(expr.at))?;
-        if self.depth.get() >= MAX_DEPTH * 2 {
+        if self.depth.get() >= MAX_DEPTH + MAX_DEPTH / 4 {
             return Err(Fault::TooDeep.at(expr.at));
         }
         self.depth.set(self.depth.get() + 1);
@@ -386,6 +386,21 @@ pub(super) fn put(entries: &mut Vec<(Node, Node)>, key: &Node, value: &Node) {
     }) {
         Some((_, old)) => *old = value.clone(),
         None => entries.push((key.clone(), value.clone())),
+    }
+}
+
+/// As `size`; fails if the tree is too deep to be walked safely.
+fn measured(node: &Node, depth: usize) -> Result<usize, Fault> {
+    if depth > MAX_DATA_DEPTH {
+        return Err(Fault::DataTooDeep);
+    }
+    let inner = |node: &Node| measured(node, depth + 1);
+    match node.kind() {
+        Kind::Sequence(items) => items.iter().try_fold(1, |sum, item| Ok(sum + inner(item)?)),
+        Kind::Mapping(entries) => {
+            entries.iter().try_fold(1, |sum, (key, value)| Ok(sum + inner(key)? + inner(value)?))
+        }
+        Kind::Scalar(_) | Kind::Alias(_) => Ok(size(node)),
     }
 }
 

@@ -32,6 +32,7 @@ mod eval;
 mod expr;
 mod lexer;
 mod merge;
+mod operand;
 mod order;
 mod parser;
 mod place;
@@ -58,10 +59,12 @@ use place::Place;
 pub const MAX_LENGTH: usize = 256 * 1024;
 /// How deep an expression may nest, at parsing and (with `eval`) at running.
 pub const MAX_DEPTH: usize = 100;
+/// How deep values may nest.
+pub const MAX_DATA_DEPTH: usize = 120;
 /// Steps that one run may take: an operator applied to a value, or a handful of entries searched.
-pub const MAX_STEPS: u64 = 20_000_000;
+pub const MAX_STEPS: u64 = 5_000_000;
 /// Nodes, or 64 bytes of text each, that one run may make.
-pub const MAX_MADE: u64 = 3_000_000;
+pub const MAX_MADE: u64 = 2_000_000;
 
 /// What an expression may see besides its input.
 #[derive(Debug, Clone, Default)]

@@ -204,6 +204,9 @@ impl Place {
 
     /// Changes the node; parents that are missing are made. Fails where a parent is a list and the step is a name, or is a scalar.
     pub(super) fn write(&self, change: impl FnOnce(&mut Node)) -> Result<(), Fault> {
+        if self.path.len() > super::MAX_DATA_DEPTH {
+            return Err(Fault::DataTooDeep);
+        }
         self.bring_inherited()?;
         let mut root = self.root.node.borrow_mut();
         if self.is_key {

@@ -215,6 +215,7 @@ fn hostile_expressions_end_with_an_error() {
     let trees = format!("[1]{}", " | [., .]".repeat(60));
     let nested = "(".repeat(5000);
     let lists = "[".repeat(5000);
+    let deep = format!("1{}", " | [.]".repeat(3000));
     let long = " ".repeat(super::MAX_LENGTH + 1);
     let sums = format!("1{}", " + 1".repeat(5000));
     let inner = format!("{}1{}", "\"\\(".repeat(300), ")\"".repeat(300));
@@ -230,6 +231,8 @@ fn hostile_expressions_end_with_an_error() {
         "\"x\" | test(\"(((a{100}){100}){100}){100}\")",
         "-9223372036854775808 % -1",
         &doubling,
+        &deep,
+        "(\"a\" * 200 | split(\"\")) as $p | setpath($p; 1)",
         &trees,
         &nested,
         &lists,

@@ -1,4 +1,5 @@
-//! Comments of a base's collections for a template's collections that have none. Pure.
+//! Comments that are to survive where a tree changes: of a base's collections for a template's that have none, and of files that become
+//! scripts. Pure.
 
 use crate::document::Node;
 
@@ -14,9 +15,17 @@ pub fn bring(own: &mut Node, other: &Node) {
     }
 }
 
+/// The comment behind a value of one line.
+pub fn behind(value: &Node) -> Option<String> {
+    let origin = value.birthplace()?;
+    let rest = origin.source[origin.own.end..].lines().next().unwrap_or_default();
+    let comment = rest.trim();
+    (rest.starts_with([' ', '\t']) && comment.starts_with('#')).then(|| comment.to_owned())
+}
+
 /// The comment lines directly above a key, in its column.
 fn above(key: &Node) -> Option<String> {
-    let origin = key.origin()?;
+    let origin = key.birthplace()?;
     let before = &origin.source[..origin.own.start];
     let (text, indent) = before.rsplit_once('\n').unwrap_or(("", before));
     if !indent.bytes().all(|byte| byte == b' ') {
@@ -48,5 +57,14 @@ mod tests {
         assert_eq!(head("# own\nimages: []\n", base), None);
         assert_eq!(head("images: []\n", "images: []\n"), None);
         assert_eq!(head("images: []\n", "{a: 1, images: []}\n"), None);
+    }
+
+    #[test]
+    fn the_comment_behind_a_value_is_found() {
+        let comment = |text: &str| behind(&Document::parse(text).unwrap().root().entries()[0].1);
+        assert_eq!(comment("file: a.sh   # here\nb: 1\n").as_deref(), Some("# here"));
+        assert_eq!(comment("file: {url: a}  # here").as_deref(), Some("# here"));
+        assert_eq!(comment("file: a.sh\n# below\n"), None);
+        assert_eq!(comment("file: a.sh#no\n"), None);
     }
 }

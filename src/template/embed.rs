@@ -1,6 +1,6 @@
 //! A template with its bases and scripts as one text.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 
 use super::absolute::{self, Reference};
@@ -11,7 +11,7 @@ use crate::document::{Kind, Node};
 
 /// How deep bases may nest.
 pub const MAX_DEPTH: usize = 40;
-/// How many texts one template may consist of; a few that include each other twice would be many.
+/// How many texts one template may consist of.
 const MAX_READS: usize = 500;
 
 /// How much is embedded.
@@ -30,11 +30,13 @@ pub struct Embedding<'a> {
     depth: Depth,
     bytes: u64,
     reads: usize,
+    /// The bases that are in the text already.
+    merged: HashSet<String>,
 }
 
 impl<'a> Embedding<'a> {
     pub fn new(library: &'a Library<'a>, depth: Depth) -> Embedding<'a> {
-        Embedding { library, depth, bytes: 0, reads: 0 }
+        Embedding { library, depth, bytes: 0, reads: 0, merged: HashSet::new() }
     }
 
     /// The template as one text. `first` is a base that comes before the template's own if it exists: the user's `base.yaml`.
@@ -80,7 +82,7 @@ impl<'a> Embedding<'a> {
                 break;
             }
             bases.pop_front();
-            let mut under = self.base(&reference, template, path)?;
+            let Some(mut under) = self.base(&reference, template, path)? else { continue };
             for left in absolute::bases(&under.tree).cloned().collect::<Vec<_>>().into_iter().rev() {
                 bases.push_front(left);
             }
@@ -99,28 +101,33 @@ impl<'a> Embedding<'a> {
         })
     }
 
-    /// Reads a base and embeds into it what it needs itself.
+    /// Reads a base and embeds into it what it needs itself. Nothing if two bases share it and it is there: its scripts must not run twice.
     fn base(
         &mut self,
         reference: &Reference,
         above: &Template,
         path: &mut Vec<String>,
-    ) -> Result<Work, Error> {
-        let template = self.library.read(&reference.url)?;
-        inline::check_digest(reference, &above.typed, &template.text)?;
-        self.count(&above.typed, template.text.len())?;
-        let place = canonical(&template.locator.absolute(self.library.host()));
+    ) -> Result<Option<Work>, Error> {
+        let locator = self.library.locate(&reference.url)?;
+        let place = canonical(&locator.absolute(self.library.host()));
         if path.iter().any(|seen| canonical(seen) == place) {
             return Err(Error::Loop(reference.url.clone()));
+        }
+        if self.merged.contains(&place) {
+            return Ok(None);
         }
         if path.len() >= MAX_DEPTH {
             return Err(Error::TooDeep(path.first().cloned().unwrap_or_default()));
         }
-        path.push(place);
+        let template = self.library.read_at(&reference.url, locator)?;
+        inline::check_digest(reference, &above.typed, &template.text)?;
+        self.count(&above.typed, template.text.len())?;
+        path.push(place.clone());
         let mut work = parse(&template)?;
         self.embed(&mut work, &template, None, path)?;
         path.pop();
-        Ok(work)
+        self.merged.insert(place);
+        Ok(Some(work))
     }
 
     fn count(&mut self, label: &str, bytes: usize) -> Result<(), Error> {

@@ -78,6 +78,7 @@ fn comments_of_both_travel_along() {
     .unwrap();
     for comment in [
         "# comment of a",
+        "# the file",
         "# three",
         "# how it begins",
         "# comment of b",
@@ -192,12 +193,15 @@ fn size_and_depth_are_bounded() {
     let mut files: Vec<(&str, &str)> = names.iter().map(|(name, text)| (&**name, &**text)).collect();
     files.push(("t60.yaml", "cpus: 2\n"));
     assert_eq!(embed(&files).unwrap_err(), "the bases of `DIR/t0.yaml` are nested too deep");
-    // Twelve files that each include the next one twice would be four thousand.
-    let names: Vec<(String, String)> =
-        (0..12).map(|i| (format!("t{i}.yaml"), format!("base: [t{0}.yaml, t{0}.yaml]\n", i + 1))).collect();
-    let mut files: Vec<(&str, &str)> = names.iter().map(|(name, text)| (&**name, &**text)).collect();
-    files.push(("t12.yaml", "images: [{location: /x}]\n"));
+    let many = format!("provision:\n{}", "- file: s.sh\n".repeat(MAX_READS + 1));
+    let files = [("a.yaml", &*many), ("s.sh", "true\n")];
     assert!(embed(&files).unwrap_err().contains("embedding exceeded the size limit (4194304 bytes)"));
+    // Each of thirty files includes the next one twice: a base that is there is not read again.
+    let names: Vec<(String, String)> =
+        (0..30).map(|i| (format!("t{i}.yaml"), format!("base: [t{0}.yaml, t{0}.yaml]\n", i + 1))).collect();
+    let mut files: Vec<(&str, &str)> = names.iter().map(|(name, text)| (&**name, &**text)).collect();
+    files.push(("t30.yaml", "images: [{location: /x}]\n"));
+    assert_eq!(embed(&files).as_deref(), Ok("images: [{location: /x}]\n"));
     let large = format!("env: {{A: {}}}\n", "x".repeat(3 << 20));
     let files = [("a.yaml", "base: [b.yaml, c.yaml]\n"), ("b.yaml", &*large), ("c.yaml", &*large)];
     assert!(embed(&files).unwrap_err().contains("embedding exceeded the size limit"));

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256, Sha512};
 
 use super::Depth;
 use super::absolute::{Reference, SCRIPTS};
+use super::comments;
 use super::error::Error;
 use crate::document::{Kind, Node, Scalar, Style};
 
@@ -58,7 +59,11 @@ fn rename_file(entry: &mut Node, target: &str, script: Node) {
         if let Kind::Scalar(scalar) = key.kind_mut() {
             scalar.text = target.to_owned();
         }
+        let comment = comments::behind(value);
         *value = script;
+        if comment.is_some() {
+            value.comments_mut().line = comment;
+        }
     }
 }
 

@@ -11,7 +11,7 @@
 //! - *Resolve* (`library`, `github`): schemes that stand for other locators are replaced until nothing changes; a loop is an error.
 //! - *Read* (`locator`, `image`, `store`, `web`): what is left says where the text is. A bare image stands for a small template made up for it.
 //! - *Embed* (`embed`): locators become absolute (`absolute`), so that a text means the same wherever it lies; bases are merged below the template
-//!   (`merge`), the closest wins; scripts are read in (`inline`); at the very end entries of a list that mean the same disk, mount or network
+//!   (`merge`, `comments`), the closest wins; scripts are read in (`inline`); at the very end entries of a list that mean the same disk, mount or network
 //!   become one (`combine`).
 //!
 //! Invariants:
@@ -19,8 +19,8 @@
 //!   is that base, byte for byte. What the merging is not about keeps its bytes.
 //! - Null and an absent key are the same, in templates and in bases. Lists are only joined where a chain of mappings leads to them, never
 //!   inside the entries of another list.
-//! - A text is at most [`MAX_TEXT`] long, all that is read for one template together as well; bases nest [`embed::MAX_DEPTH`] deep. A base may
-//!   be reached in two ways, but not from itself.
+//! - A text is at most [`MAX_TEXT`] long, all that is read for one template together as well; bases nest [`embed::MAX_DEPTH`] deep. A base that is
+//!   reached in two ways counts once; one that is reached from itself is refused.
 //! - Nothing here prints, reads the environment or knows an instance. The network is behind [`Web`], so tests bring their own server.
 
 mod absolute;

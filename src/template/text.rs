@@ -167,6 +167,7 @@ mod tests {
             let base = Work::parse("under", text_of(&json!(under), layout.1).as_bytes()).unwrap();
             super::super::merge::merge(&mut work.tree, &base.tree);
             let want = work.tree.clone();
+            prop_assert!(work.document.rewrite(&want).is_ok(), "the layout is lost");
             let text = work.into_text("over").unwrap();
             let read = Document::parse(&text).map_err(|fault| TestCaseError::fail(format!("{fault}\n{text}")))?;
             prop_assert!(read.root().same(&want), "{}", text);
