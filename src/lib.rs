@@ -18,6 +18,7 @@ pub mod seed;
 pub mod template;
 pub mod home;
 pub mod config;
+pub mod query;
 pub mod document;
 pub mod process;
 pub mod sys;

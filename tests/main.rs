@@ -19,6 +19,8 @@ mod shell;
 mod validate;
 /// A template is found wherever it is, and becomes one text that needs no other.
 mod template;
+/// `limactl yq` is yq.
+mod yq;
 /// How any ssh program reaches the guest.
 mod show_ssh;
 /// Wrong words on the command line have upstream's answers.
