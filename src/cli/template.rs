@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::context::App;
 use super::validate::{self, ValidateArgs};
-use super::{Outcome, list_json, locator, print, print_bytes, yaml_text};
+use super::{Outcome, list_record, locator, print, print_bytes, yaml_text};
 use crate::config::Config;
 use crate::document::{self, Node};
 use crate::instance::Context;
@@ -119,7 +119,7 @@ impl CopyArgs {
 /// The template with everything merged and all defaults, as text. It need not be a whole configuration.
 fn filled(context: &Context, library: &Library, template: &Template) -> Result<String, anyhow::Error> {
     let config = fill(context, library, template)?;
-    Ok(yaml_text::block(&list_json::without_empty_objects(config.document)))
+    Ok(yaml_text::block(&list_record::without_empty_objects(config.document)))
 }
 
 fn fill(context: &Context, library: &Library, template: &Template) -> Result<Config, anyhow::Error> {
@@ -148,7 +148,7 @@ fn yq(args: &YqArgs, app: &App) -> Outcome {
     let library = locator::library(&context.host, &http);
     let template = library.read(&args.template)?;
     let config = fill(&context, &library, &template)?;
-    let document = Node::from_json(&list_json::without_empty_objects(config.document));
+    let document = Node::from_json(&list_record::without_empty_objects(config.document));
     let results = query.run(&document)?;
     print(&results.iter().map(result_text).collect::<String>())
 }

@@ -102,9 +102,7 @@ pub const ROWS: &[Row] = &[
     }),
     acts("ssh"),
     acts("firmware.legacyBIOS"),
-    warns("firmware.images", "the system's firmware is used", |_, yaml| {
-        any(&yaml.firmware.clone().unwrap_or_default().images, |_| true)
-    }),
+    acts("firmware.images"),
     warns("audio", "sound is not connected yet", |_, yaml| {
         yaml.audio
             .as_ref()
