@@ -35,10 +35,10 @@ mod debug;
 mod shell;
 /// A file can be checked without making anything.
 mod validate;
-/// `limactl yq` is yq.
-mod yq;
 /// A template is found wherever it is, and becomes one text that needs no other.
 mod template;
+/// `limactl yq` is yq.
+mod yq;
 /// How any ssh program reaches the guest.
 mod show_ssh;
 /// Wrong words on the command line have upstream's answers.
