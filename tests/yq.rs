@@ -37,7 +37,7 @@ fn expressions_are_worked_on_standard_input_and_files() {
         (&[".a", "f.yaml"], "", "1\n---\n2\n"),
         (&["-N", ".a", "f.yaml"], "", "1\n2\n"),
         (&["e", "select(di == 1)", "f.yaml"], "", "a: 2\n"),
-        (&["ea", "-N", "[.a]", "f.yaml"], "", "- 1\n- 2\n"),
+        (&["ea", "-N", "[.a]", "f.yaml"], "", "- 1  # one\n- 2\n"),
         (&["-r=false", ".s"], "s: \"1\"\n", "\"1\"\n"),
         (&["-oj", "-I0", "."], "a: &x {p: 1}\nb: *x\n", "{\"a\":{\"p\":1},\"b\":{\"p\":1}}\n"),
         (&[".b", "g.json"], "", "[\n  1.50\n]\n"),
@@ -77,7 +77,10 @@ fn a_fault_is_one_plain_message_and_status_1() {
         (&["-n", "-o", "xml", "1"], "Error: unknown format 'xml', this yq has yaml, json and props\n"),
         (&["-n", "-C", "1"], "Error: flag --colors of yq is not in this version yet\n"),
         (&["-n", "--bogus", "1"], "Error: unknown flag: --bogus\n"),
-        (&["-n", "-i", "1"], "Error: write in place flag only applicable when giving an expression and at least one file\n"),
+        (
+            &["-n", "-i", "1"],
+            "Error: write in place flag only applicable when giving an expression and at least one file\n",
+        ),
     ] {
         let words: Vec<&str> = ["yq"].into_iter().chain(words.iter().copied()).collect();
         let run = world.limactl(&words).stderr(error).status(1);

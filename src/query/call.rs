@@ -138,7 +138,7 @@ impl Evaluation<'_> {
                 self.cased(function, &node).unwrap_or_else(|| Err(operand()))
             }
             Function::ToEntries => self.to_entries(&node).unwrap_or_else(|| Err(operand())),
-            Function::FromEntries => self.from_entries(&node).unwrap_or_else(|| Err(operand())),
+            Function::FromEntries => self.mapping_of_entries(&node).unwrap_or_else(|| Err(operand())),
             Function::Reverse => self.reversed(&node).unwrap_or_else(|| Err(operand())),
             Function::Sort => self.sorted(&node),
             Function::Unique => self.unique(&node).unwrap_or_else(|| Err(operand())),

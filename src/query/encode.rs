@@ -174,7 +174,7 @@ pub fn from_properties(text: &str) -> Node {
 fn table(node: &Node, separator: char) -> Option<String> {
     let Kind::Sequence(rows) = node.kind() else { return None };
     if rows.iter().all(|row| row.scalar_text().is_some()) {
-        return Some(row_text(rows.iter().map(Node::scalar_text), separator)?);
+        return row_text(rows.iter().map(Node::scalar_text), separator);
     }
     let mut lines = Vec::new();
     let header: Vec<&str> = rows.first()?.entries().iter().filter_map(|(key, _)| key.scalar_text()).collect();

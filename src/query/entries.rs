@@ -46,7 +46,7 @@ impl Evaluation<'_> {
     }
 
     /// The mapping of a list of `{key: …, value: …}`.
-    pub(super) fn from_entries(&self, node: &Node) -> Option<Result<Node, Fault>> {
+    pub(super) fn mapping_of_entries(&self, node: &Node) -> Option<Result<Node, Fault>> {
         matches!(node.kind(), Kind::Sequence(_)).then(|| self.gathered(node.items()))
     }
 

@@ -90,8 +90,7 @@ impl Evaluation<'_> {
                     return Ok(vec![place.clone()]);
                 };
                 let names = self.settled(&names);
-                let picked = self.picked(function == Function::Pick, &settled.node(), names.node().items());
-                picked
+                self.picked(function == Function::Pick, &settled.node(), names.node().items())
             }
             (Function::WithEntries, Some(change)) => return self.with_entries(change, place, with),
             _ => return Ok(vec![place.clone()]),
