@@ -19,6 +19,9 @@ impl Evaluation<'_> {
         let node = place.node();
         self.make(size(&node) * 2)?;
         let operand = || Fault::Operand { function: name.to_owned(), value: super::compare::shown(&node) };
+        if format == Format::Yaml && indent != 2 {
+            return Err(Fault::NotHere { name: format!("{name}({indent})") });
+        }
         let text = match format {
             Format::Json if indent == 0 => json(&node, 0),
             Format::Json => json(&node, indent) + "\n",

@@ -1,8 +1,9 @@
 //! `keys`, `to_entries`, `from_entries`, `with_entries`, `has`, `contains`.
 
 use super::compare::shown;
+use super::construct::put;
 use super::error::Fault;
-use super::eval::{Evaluation, Found, With, put};
+use super::eval::{Evaluation, Found, With};
 use super::expr::Expr;
 use super::place::{Place, Step};
 use super::words::Function;

@@ -123,6 +123,10 @@ pub enum Fault {
     OutOfRange { index: i64, size: usize },
     #[error("a list of {size} entries cannot be written at [{index}]")]
     TooFarOut { index: usize, size: usize },
+    #[error(
+        "CollectObject: mismatching node sizes; are you creating a map with mismatching key value pairs?"
+    )]
+    NoMapping,
     #[error("cannot use {value} as a key")]
     BadKey { value: Shown },
     #[error("{left} cannot be added to {right}")]

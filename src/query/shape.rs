@@ -1,7 +1,8 @@
 //! Functions that make a collection of a collection, or choose from it: `map`, `select`, `pick`, `flatten`, `first`, `pivot` and the like.
 
+use super::construct::put;
 use super::error::Fault;
-use super::eval::{Evaluation, Found, With, put};
+use super::eval::{Evaluation, Found, With};
 use super::expr::Expr;
 use super::place::{Place, Step};
 use super::words::Function;
