@@ -7,6 +7,8 @@
 
 /// A new instance: its directory, its disk, its key, and nothing left of one that cannot be made.
 mod create;
+/// Images come over http(s) whole or not at all, once for all, and are kept.
+mod download;
 /// From Stopped to READY, and what is said on the way.
 mod start;
 /// From Running to Stopped, in order or by force; restart; delete.
@@ -19,6 +21,8 @@ mod shell;
 mod validate;
 /// `limactl yq` is yq.
 mod yq;
+/// A template is found wherever it is, and becomes one text that needs no other.
+mod template;
 /// How any ssh program reaches the guest.
 mod show_ssh;
 /// Wrong words on the command line have upstream's answers.

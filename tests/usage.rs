@@ -69,15 +69,6 @@ fn what_is_not_in_this_version_is_refused_by_name() {
     ] {
         world.limactl(words).fatal(&format!("{what} is not in this version yet")).run().done();
     }
-    for (locator, what) in [
-        ("template:alpine", "templates such as"),
-        ("https://example.com/a.yaml", "templates from the network such as"),
-        ("./disk.qcow2", "instances from a bare image such as"),
-    ] {
-        let answer =
-            format!("{what} `{locator}` are not in this version yet (hint: pass the path of a YAML file)");
-        world.limactl(["create", "--name=y", locator]).fatal(&answer).run().done();
-    }
 }
 
 #[test]

@@ -24,6 +24,8 @@ mod list_table;
 mod locator;
 pub mod logging;
 mod planned;
+mod progress;
+mod prune;
 mod report;
 mod restart;
 mod shell;
@@ -33,6 +35,7 @@ mod ssh_profile;
 mod start;
 mod stop;
 mod suggest;
+mod template;
 mod tree;
 mod validate;
 mod words;
@@ -110,6 +113,8 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::List(args)) => list::run(args, app),
         Some(Action::Shell(args)) => shell::run(args, app),
         Some(Action::Validate(args)) => validate::run(args, app),
+        Some(Action::Prune(args)) => prune::run(args, app),
+        Some(Action::Template(args)) => template::run(args, app),
         Some(Action::ShowSsh(args)) => show_ssh::run(args, app),
         Some(Action::Hostagent(args)) => hostagent::run(args, app),
         // `words` shows help in this case.
@@ -119,8 +124,12 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
 
 /// Writes to standard output in one piece. A reader that has gone away has what it wanted.
 fn print(text: &str) -> Outcome {
+    print_bytes(text.as_bytes())
+}
+
+fn print_bytes(bytes: &[u8]) -> Outcome {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(anyhow::Error::new(error).context("cannot write to standard output"))
         }

@@ -52,7 +52,6 @@ const COMMANDS: &[Planned] = &[
         ),
     ),
     command("edit", "Change the configuration of an instance or a file", "[INSTANCE|FILE.yaml]", &["start"]),
-    command("prune", "Remove what is cached", "", &["keep-referred"]),
     command("info", "Show facts about this installation", "", &["yq="]),
     command("factory-reset", "Bring an instance back to its first start", "[INSTANCE]", &[]),
     group(
@@ -81,24 +80,6 @@ const COMMANDS: &[Planned] = &[
     command("protect", "Keep instances from being deleted by accident", "INSTANCE...", &[]),
     command("unprotect", "Allow instances to be deleted again", "INSTANCE...", &[]),
     command("tunnel", "Open a tunnel into the guest's network", "INSTANCE", &["socks-port=", "type="]),
-    aliased(
-        &["tmpl"],
-        group(
-            "template",
-            "Look at templates",
-            &[
-                command(
-                    "copy",
-                    "Copy a template",
-                    "TEMPLATE [DEST]",
-                    &["embed", "embed-all", "fill", "verbatim"],
-                ),
-                command("validate", "Check templates", "TEMPLATE...", &["fill"]),
-                command("yq", "Ask a template", "TEMPLATE EXPR", &[]),
-                command("url", "Show what a locator stands for", "URL", &[]),
-            ],
-        ),
-    ),
     command("sudoers", "Print the sudoers file for managed networks", "[FILE]", &["check"]),
     group(
         "autostart",
@@ -147,19 +128,21 @@ const COMMANDS: &[Planned] = &[
     )),
 ];
 
-const CREATE_FLAGS: &[&str] = &["list-drivers", "list-templates"];
-
 /// The flags that come later, of commands that are here.
-const FLAGS: &[(&str, &[&[&str]])] = &[
-    ("create", &[CREATE_FLAGS]),
-    ("start", &[CREATE_FLAGS]),
-    ("list", &[&["l,filter=", "list-fields", "yq="]]),
-    ("shell", &[&["sync="]]),
-];
+const FLAGS: &[(&str, &[&[&str]])] =
+    &[("list", &[&["l,filter=", "list-fields", "yq="]]), ("shell", &[&["sync="]])];
+
+/// Commands that come later below a command that is here.
+const NESTED: &[(&str, Planned)] = &[("template", command("yq", "Ask a template", "TEMPLATE EXPR", &[]))];
 
 /// Adds everything that is planned to the commands that are here.
 pub fn add_to(root: Command) -> Command {
     let root = COMMANDS.iter().fold(root, |root, planned| root.subcommand(planned.declare("limactl")));
+    let root = NESTED.iter().fold(root, |root, (parent, planned)| {
+        root.mut_subcommand(parent, |command| {
+            command.subcommand(planned.declare(&format!("limactl {parent}")))
+        })
+    });
     FLAGS.iter().fold(root, |root, (name, flags)| {
         let names = flags.iter().copied().flatten();
         root.mut_subcommand(name, |command| names.fold(command, |command, spec| command.arg(flag(spec))))
@@ -168,7 +151,9 @@ pub fn add_to(root: Command) -> Command {
 
 /// What of a command line is not there yet, as users call it: the command, or else its first flag of that kind.
 pub fn refusal(line: &Sorted) -> Option<String> {
-    if COMMANDS.iter().any(|command| line.path.first().is_some_and(|word| word == command.name)) {
+    let is_nested = NESTED.iter().any(|(parent, planned)| line.path == [*parent, planned.name]);
+    if is_nested || COMMANDS.iter().any(|command| line.path.first().is_some_and(|word| word == command.name))
+    {
         return Some(format!("`limactl {}`", line.path.join(" ")));
     }
     let command = line.path.join(" ");
@@ -235,10 +220,8 @@ mod tests {
     #[test]
     fn commands_and_flags_are_refused_by_name() {
         assert_eq!(refusal_of("disk create", &["size"]), Some("`limactl disk create`".into()));
-        assert_eq!(
-            refusal_of("create", &["tty", "list-drivers"]),
-            Some("flag `--list-drivers` of `limactl create`".into())
-        );
+        assert_eq!(refusal_of("template yq", &[]), Some("`limactl template yq`".into()));
+        assert_eq!(refusal_of("template copy", &["fill"]), None);
         assert_eq!(refusal_of("create", &["cpus"]), None);
         assert_eq!(refusal_of("list", &["json"]), None);
     }

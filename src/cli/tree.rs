@@ -4,7 +4,9 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::planned;
 use super::words::UsageError;
-use super::{create, delete, hostagent, list, restart, shell, show_ssh, start, stop, validate};
+use super::{
+    create, delete, hostagent, list, prune, restart, shell, show_ssh, start, stop, template, validate,
+};
 
 /// The version whose behaviour this program has; templates and instances name it.
 pub const VERSION: &str = crate::config::version::OWN;
@@ -65,6 +67,9 @@ pub enum Action {
     List(list::ListArgs),
     Shell(shell::ShellArgs),
     Validate(validate::ValidateArgs),
+    Prune(prune::PruneArgs),
+    #[command(alias = "tmpl")]
+    Template(template::TemplateArgs),
     ShowSsh(show_ssh::ShowSshArgs),
     #[command(hide = true)]
     Hostagent(hostagent::HostagentArgs),

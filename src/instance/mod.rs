@@ -31,7 +31,7 @@ mod stop;
 
 use std::path::PathBuf;
 
-use crate::config::HostFacts;
+use crate::config::{Bytes, HostFacts};
 use crate::home::Home;
 
 pub use create::{NewInstance, create, edit};
@@ -54,4 +54,14 @@ pub struct Context {
     pub debug: bool,
     /// Shows a line of the host agent's log to the user.
     pub relay: Box<dyn Fn(&LogLine)>,
+    /// Shows how a download goes on.
+    pub progress: Box<dyn Fn(Progress)>,
+}
+
+/// How a download goes on. `Begin`, then `At` many times, then `End` before anything else is said; `End` may also come alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    Begin { title: String },
+    At { received: Bytes, total: Option<Bytes> },
+    End,
 }
