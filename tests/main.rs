@@ -15,6 +15,18 @@ mod start;
 mod stop;
 /// What there is and how it is, as a table, as names and as JSON.
 mod list;
+/// Shells complete commands, flags, and the names of what there is.
+mod completion;
+/// Events are seen as they happen, of instances that come later too.
+mod watch;
+/// Other programs add commands.
+mod plugins;
+/// What upstream's limactl runs is listed, entered and stopped here, and never cleaned.
+mod foreign;
+/// What the guest's display shows.
+mod screenshot;
+/// The manual and the schema are made from what the program knows.
+mod generate;
 /// Commands in the guest, with their output and their exit codes.
 mod shell;
 /// A file can be checked without making anything.

@@ -64,8 +64,7 @@ fn what_is_not_in_this_version_is_refused_by_name() {
     for (words, what) in [
         (&["info"][..], "`limactl info`"),
         (&["edit", "x"], "`limactl edit`"),
-        (&["list", "--yq", "."], "flag `--yq` of `limactl list`"),
-        (&["list", "--format", "yaml"], "`--format yaml` of `limactl list`"),
+        (&["start", "--set", ".cpus=3", "x"], "flag `--set` of `limactl start`"),
     ] {
         world.limactl(words).fatal(&format!("{what} is not in this version yet")).run().done();
     }

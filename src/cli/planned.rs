@@ -76,7 +76,6 @@ const COMMANDS: &[Planned] = &[
             aliased(&["ls"], command("list", "List snapshots", "INSTANCE", &["q,quiet"])),
         ],
     ),
-    command("screenshot", "Save what the guest's display shows", "INSTANCE", &["o,output="]),
     command("protect", "Keep instances from being deleted by accident", "INSTANCE...", &[]),
     command("unprotect", "Allow instances to be deleted again", "INSTANCE...", &[]),
     command("tunnel", "Open a tunnel into the guest's network", "INSTANCE", &["socks-port=", "type="]),
@@ -100,17 +99,6 @@ const COMMANDS: &[Planned] = &[
     ),
     command("clone", "Make an instance that is a copy of another", "OLD NEW", &["start"]),
     command("rename", "Give an instance another name", "OLD NEW", &["start"]),
-    command("watch", "Show what happens to instances", "[INSTANCE...]", &["history", "json", "verbose"]),
-    group(
-        "completion",
-        "Print a completion script for a shell",
-        &[
-            command("bash", "Completion for bash", "", &["no-descriptions"]),
-            command("zsh", "Completion for zsh", "", &["no-descriptions"]),
-            command("fish", "Completion for fish", "", &["no-descriptions"]),
-            command("powershell", "Completion for PowerShell", "", &["no-descriptions"]),
-        ],
-    ),
     hidden(command("start-at-login", "Old form of autostart", "[INSTANCE]", &["enabled"])),
     hidden(command(
         "usernet",
@@ -119,8 +107,6 @@ const COMMANDS: &[Planned] = &[
         &["p,pidfile=", "e,endpoint=", "listen-qemu=", "listen=", "subnet=", "mtu=", "leases="],
     )),
     hidden(command("guest-install", "Put the guest agent into a guest", "[INSTANCE]", &[])),
-    hidden(command("generate-doc", "Write the manual", "DIR", &["output=", "prefix=", "type="])),
-    hidden(command("generate-jsonschema", "Write the schema of lima.yaml", "[FILE...]", &["schemafile="])),
     hidden(group(
         "debug",
         "Tools for developers",
@@ -129,8 +115,7 @@ const COMMANDS: &[Planned] = &[
 ];
 
 /// The flags that come later, of commands that are here.
-const FLAGS: &[(&str, &[&[&str]])] =
-    &[("list", &[&["l,filter=", "list-fields", "yq="]]), ("shell", &[&["sync="]])];
+const FLAGS: &[(&str, &[&[&str]])] = &[("shell", &[&["sync="]])];
 
 /// Commands that come later below a command that is here.
 const NESTED: &[(&str, Planned)] = &[("template", command("yq", "Ask a template", "TEMPLATE EXPR", &[]))];

@@ -1,6 +1,6 @@
 //! How a download is shown: a bar on a terminal, one line elsewhere, a record among JSON lines.
 
-use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,19 +15,19 @@ const UNKNOWN: &str = "{bytes} {spinner} {bytes_per_sec}";
 const HERTZ: u8 = 5;
 
 /// What shows progress in the given form.
-pub fn shown(format: Format) -> Box<dyn Fn(Progress)> {
-    let bar: RefCell<Option<ProgressBar>> = RefCell::new(None);
+pub fn shown(format: Format) -> Box<dyn Fn(Progress) + Send + Sync> {
+    let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
     Box::new(move |progress| match progress {
         Progress::Begin { title } => announce(format, &title),
         Progress::At { received, total } if format == Format::Terminal => {
-            let mut bar = bar.borrow_mut();
+            let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
             let bar = bar.get_or_insert_with(|| new_bar(received.0, total.map(|total| total.0)));
             bar.set_position(received.0);
         }
         Progress::At { .. } => {}
         Progress::End => {
             // Cleared, so that the next line begins where the bar did.
-            if let Some(bar) = bar.borrow_mut().take() {
+            if let Some(bar) = bar.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 bar.finish_and_clear();
             }
         }

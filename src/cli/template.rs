@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::context::App;
 use super::validate::{self, ValidateArgs};
-use super::{Outcome, list_json, locator, print, print_bytes, yaml_text};
+use super::{Outcome, list_record, locator, print, print_bytes, yaml_text};
 use crate::config::Config;
 use crate::instance::Context;
 use crate::template::{Depth, Embedding, Http, Library, Template};
@@ -103,7 +103,7 @@ impl CopyArgs {
 /// The template with everything merged and all defaults, as text. It need not be a whole configuration.
 fn filled(context: &Context, library: &Library, template: &Template) -> Result<String, anyhow::Error> {
     let config = fill(context, library, template)?;
-    Ok(yaml_text::block(&list_json::without_empty_objects(config.document)))
+    Ok(yaml_text::block(&list_record::without_empty_objects(config.document)))
 }
 
 fn fill(context: &Context, library: &Library, template: &Template) -> Result<Config, anyhow::Error> {

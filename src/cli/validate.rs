@@ -6,7 +6,7 @@ use clap::Args;
 use super::context::App;
 use super::locator;
 use super::logging::{self, Level, Record};
-use super::{Outcome, list_json, print, yaml_text};
+use super::{Outcome, list_record, print, yaml_text};
 use crate::config::{Config, Loaded, Warning};
 use crate::home::LoadError;
 use crate::instance::Context;
@@ -34,7 +34,7 @@ pub fn run(args: ValidateArgs, app: &App) -> Outcome {
         tell_of_keys(&loaded.config);
         tracing::info!("`{file}`: OK");
         if args.fill {
-            let text = yaml_text::block(&list_json::without_empty_objects(loaded.config.document));
+            let text = yaml_text::block(&list_record::without_empty_objects(loaded.config.document));
             print(&if several { format!("---\n{text}...\n") } else { text })?;
         }
     }

@@ -14,6 +14,8 @@ pub mod defaults;
 pub mod distance;
 pub mod edits;
 mod fill_devices;
+pub mod go_fields;
+pub mod go_value;
 pub mod host;
 pub mod invalid;
 #[cfg(test)]
@@ -30,6 +32,7 @@ pub mod quantity;
 mod resolve;
 pub mod resolved;
 pub mod scalar;
+pub mod schema;
 pub mod source;
 pub mod template;
 pub mod validate;

@@ -83,7 +83,7 @@ impl Home {
     }
 
     /// The names in `networks.yaml`, or those of the file that would be made. A file that cannot be understood names none that could be used.
-    fn network_names(&self) -> Result<Vec<String>, super::Error> {
+    pub fn network_names(&self) -> Result<Vec<String>, super::Error> {
         #[derive(serde::Deserialize)]
         struct Networks {
             #[serde(default)]

@@ -28,6 +28,7 @@ mod relay;
 mod start;
 mod status;
 mod stop;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -43,6 +44,7 @@ pub use record::{Instance, Problem, Status};
 pub use relay::LogLine;
 pub use start::{StartOptions, Started, foreground_arguments, shell_command, start};
 pub use stop::{stop, stop_forcibly};
+pub use watch::{News, Watcher};
 
 /// What every story needs.
 pub struct Context {
@@ -53,9 +55,9 @@ pub struct Context {
     /// `--debug` was given, or a log level as verbose: handed on to the agent.
     pub debug: bool,
     /// Shows a line of the host agent's log to the user.
-    pub relay: Box<dyn Fn(&LogLine)>,
+    pub relay: Box<dyn Fn(&LogLine) + Send + Sync>,
     /// Shows how a download goes on.
-    pub progress: Box<dyn Fn(Progress)>,
+    pub progress: Box<dyn Fn(Progress) + Send + Sync>,
 }
 
 /// How a download goes on. `Begin`, then `At` many times, then `End` before anything else is said; `End` may also come alone.
