@@ -16,7 +16,9 @@ mod completion;
 mod create;
 mod debug;
 mod delete;
+mod edit;
 mod edit_values;
+mod editor;
 mod edits;
 mod expressions;
 mod generate_doc;
@@ -38,6 +40,8 @@ mod planned;
 mod plugins;
 mod progress;
 mod prune;
+mod prompt;
+mod rejected;
 mod report;
 mod restart;
 mod screenshot;
@@ -153,6 +157,7 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::Delete(args)) => delete::run(args, app),
         Some(Action::List(args)) => list::run(args, app),
         Some(Action::Shell(args)) => shell::run(args, app),
+        Some(Action::Edit(args)) => edit::run(args, app),
         Some(Action::Validate(args)) => validate::run(args, app),
         Some(Action::Prune(args)) => prune::run(args, app),
         Some(Action::Template(args)) => template::run(args, app),

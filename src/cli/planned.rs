@@ -51,7 +51,6 @@ const COMMANDS: &[Planned] = &[
             &["backend=", "r,recursive", "v,verbose"],
         ),
     ),
-    command("edit", "Change the configuration of an instance or a file", "[INSTANCE|FILE.yaml]", &["start"]),
     command("factory-reset", "Bring an instance back to its first start", "[INSTANCE]", &[]),
     group(
         "disk",

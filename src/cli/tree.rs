@@ -5,8 +5,8 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::planned;
 use super::usage_error::UsageError;
 use super::{
-    completion, create, debug, delete, generate_doc, generate_jsonschema, help, hostagent, info, list, prune,
-    restart, screenshot, shell, show_ssh, start, stop, template, validate, watch,
+    completion, create, debug, delete, edit, generate_doc, generate_jsonschema, help, hostagent, info, list,
+    prune, restart, screenshot, shell, show_ssh, start, stop, template, validate, watch,
 };
 
 /// The version whose behaviour this program has; templates and instances name it.
@@ -67,6 +67,7 @@ pub enum Action {
     #[command(alias = "ls")]
     List(list::ListArgs),
     Shell(shell::ShellArgs),
+    Edit(edit::EditCommandArgs),
     Validate(validate::ValidateArgs),
     Prune(prune::PruneArgs),
     #[command(alias = "tmpl")]

@@ -17,6 +17,7 @@
 
 mod create;
 mod delete;
+mod edit;
 mod error;
 mod follow;
 mod inspect;
@@ -35,8 +36,9 @@ use std::path::PathBuf;
 use crate::config::{Bytes, HostFacts};
 use crate::home::Home;
 
-pub use create::{NewInstance, create, edit};
+pub use create::{NewInstance, create};
 pub use delete::{Deleted, delete};
+pub use edit::{Change, Edited, change, refuse_running};
 pub use error::Error;
 pub use inspect::{broken_row, inspect};
 pub use interrupt::Interrupts;
