@@ -14,6 +14,7 @@ mod complete;
 mod complete_words;
 mod completion;
 mod create;
+mod debug;
 mod delete;
 mod edit_values;
 mod edits;
@@ -24,6 +25,7 @@ mod go_text;
 mod help;
 mod host;
 mod hostagent;
+mod info;
 mod list;
 mod list_record;
 mod list_table;
@@ -33,9 +35,9 @@ pub mod logging;
 mod manual;
 mod paint;
 mod planned;
+mod plugins;
 mod progress;
 mod prune;
-mod plugins;
 mod report;
 mod restart;
 mod screenshot;
@@ -155,6 +157,8 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::Prune(args)) => prune::run(args, app),
         Some(Action::Template(args)) => template::run(args, app),
         Some(Action::ShowSsh(args)) => show_ssh::run(args, app),
+        Some(Action::Info(args)) => info::run(args, app),
+        Some(Action::Debug(args)) => debug::run(args),
         Some(Action::Watch(args)) => watch::run(args, app),
         Some(Action::Screenshot(args)) => screenshot::run(args, app),
         Some(Action::GenerateDoc(args)) => generate_doc::run(args, app),

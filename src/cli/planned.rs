@@ -52,7 +52,6 @@ const COMMANDS: &[Planned] = &[
         ),
     ),
     command("edit", "Change the configuration of an instance or a file", "[INSTANCE|FILE.yaml]", &["start"]),
-    command("info", "Show facts about this installation", "", &["yq="]),
     command("factory-reset", "Bring an instance back to its first start", "[INSTANCE]", &[]),
     group(
         "disk",
@@ -107,11 +106,6 @@ const COMMANDS: &[Planned] = &[
         &["p,pidfile=", "e,endpoint=", "listen-qemu=", "listen=", "subnet=", "mtu=", "leases="],
     )),
     hidden(command("guest-install", "Put the guest agent into a guest", "[INSTANCE]", &[])),
-    hidden(group(
-        "debug",
-        "Tools for developers",
-        &[command("dns", "Run the name server", "UDPPORT [TCPPORT]", &["6,ipv6"])],
-    )),
 ];
 
 /// The flags that come later, of commands that are here.

@@ -5,8 +5,8 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::planned;
 use super::usage_error::UsageError;
 use super::{
-    completion, create, delete, generate_doc, generate_jsonschema, help, hostagent, list, prune, restart,
-    screenshot, shell, show_ssh, start, stop, template, validate, watch,
+    completion, create, debug, delete, generate_doc, generate_jsonschema, help, hostagent, info, list, prune,
+    restart, screenshot, shell, show_ssh, start, stop, template, validate, watch,
 };
 
 /// The version whose behaviour this program has; templates and instances name it.
@@ -72,8 +72,11 @@ pub enum Action {
     #[command(alias = "tmpl")]
     Template(template::TemplateArgs),
     ShowSsh(show_ssh::ShowSshArgs),
+    Info(info::InfoArgs),
     Watch(watch::WatchArgs),
     Screenshot(screenshot::ScreenshotArgs),
+    #[command(hide = true)]
+    Debug(debug::DebugArgs),
     #[command(hide = true)]
     GenerateDoc(generate_doc::GenerateDocArgs),
     #[command(hide = true)]
