@@ -18,7 +18,9 @@ mod copy;
 mod create;
 mod debug;
 mod delete;
+mod edit;
 mod edit_values;
+mod editor;
 mod edits;
 mod expressions;
 mod generate_doc;
@@ -29,6 +31,7 @@ mod help;
 mod host;
 mod host_networks;
 mod hostagent;
+mod info;
 mod list;
 mod list_record;
 mod list_table;
@@ -39,9 +42,11 @@ mod network;
 mod manual;
 mod paint;
 mod planned;
+mod plugins;
 mod progress;
 mod prune;
-mod plugins;
+mod prompt;
+mod rejected;
 mod report;
 mod restart;
 mod screenshot;
@@ -187,6 +192,7 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::Delete(args)) => delete::run(args, app),
         Some(Action::List(args)) => list::run(args, app),
         Some(Action::Shell(args)) => shell::run(args, app),
+        Some(Action::Edit(args)) => edit::run(args, app),
         Some(Action::Validate(args)) => validate::run(args, app),
         Some(Action::Prune(args)) => prune::run(args, app),
         Some(Action::Template(args)) => template::run(args, app),
@@ -195,9 +201,10 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::Autostart(args)) => autostart::run(args, app),
         Some(Action::StartAtLogin(args)) => autostart::start_at_login(&args, app),
         Some(Action::GuestInstall(args)) => guest_install::run(&args, app),
-        Some(Action::Debug(args)) => debug::run(args, app),
         Some(Action::Network(args)) => network::run(args, app),
         Some(Action::Sudoers(args)) => sudoers::run(&args, app),
+        Some(Action::Info(args)) => info::run(args, app),
+        Some(Action::Debug(args)) => debug::run(args),
         Some(Action::Watch(args)) => watch::run(args, app),
         Some(Action::Screenshot(args)) => screenshot::run(args, app),
         Some(Action::GenerateDoc(args)) => generate_doc::run(args, app),

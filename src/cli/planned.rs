@@ -42,8 +42,6 @@ const fn hidden(planned: Planned) -> Planned {
 }
 
 const COMMANDS: &[Planned] = &[
-    command("edit", "Change the configuration of an instance or a file", "[INSTANCE|FILE.yaml]", &["start"]),
-    command("info", "Show facts about this installation", "", &["yq="]),
     command("factory-reset", "Bring an instance back to its first start", "[INSTANCE]", &[]),
     group(
         "disk",
@@ -83,17 +81,9 @@ const COMMANDS: &[Planned] = &[
 /// The flags that come later, of commands that are here.
 const FLAGS: &[(&str, &[&[&str]])] = &[];
 
-/// Commands that come later below a command that is here.
-const NESTED: &[(&str, Planned)] = &[("template", command("yq", "Ask a template", "TEMPLATE EXPR", &[]))];
-
 /// Adds everything that is planned to the commands that are here.
 pub fn add_to(root: Command) -> Command {
     let root = COMMANDS.iter().fold(root, |root, planned| root.subcommand(planned.declare("limactl")));
-    let root = NESTED.iter().fold(root, |root, (parent, planned)| {
-        root.mut_subcommand(parent, |command| {
-            command.subcommand(planned.declare(&format!("limactl {parent}")))
-        })
-    });
     FLAGS.iter().fold(root, |root, (name, flags)| {
         let names = flags.iter().copied().flatten();
         root.mut_subcommand(name, |command| names.fold(command, |command, spec| command.arg(flag(spec))))
@@ -102,9 +92,7 @@ pub fn add_to(root: Command) -> Command {
 
 /// What of a command line is not there yet, as users call it: the command, or else its first flag of that kind.
 pub fn refusal(line: &Sorted) -> Option<String> {
-    let is_nested = NESTED.iter().any(|(parent, planned)| line.path == [*parent, planned.name]);
-    if is_nested || COMMANDS.iter().any(|command| line.path.first().is_some_and(|word| word == command.name))
-    {
+    if COMMANDS.iter().any(|command| line.path.first().is_some_and(|word| word == command.name)) {
         return Some(format!("`limactl {}`", line.path.join(" ")));
     }
     let command = line.path.join(" ");
@@ -171,8 +159,8 @@ mod tests {
     #[test]
     fn commands_and_flags_are_refused_by_name() {
         assert_eq!(refusal_of("disk create", &["size"]), Some("`limactl disk create`".into()));
-        assert_eq!(refusal_of("template yq", &[]), Some("`limactl template yq`".into()));
-        assert_eq!(refusal_of("template copy", &["fill"]), None);
+        assert_eq!(refusal_of("shell", &["sync"]), Some("flag `--sync` of `limactl shell`".into()));
+        assert_eq!(refusal_of("template yq", &[]), None);
         assert_eq!(refusal_of("create", &["cpus"]), None);
         assert_eq!(refusal_of("list", &["json"]), None);
     }

@@ -4,10 +4,10 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::planned;
 use super::usage_error::UsageError;
-use super::{autostart, copy, debug, guest_install, network, sudoers};
+use super::{autostart, copy, guest_install, network, sudoers};
 use super::{
-    completion, create, delete, generate_doc, generate_jsonschema, help, hostagent, list, prune, restart,
-    screenshot, shell, show_ssh, start, stop, template, validate, watch,
+    completion, create, debug, delete, edit, generate_doc, generate_jsonschema, help, hostagent, info, list,
+    prune, restart, screenshot, shell, show_ssh, start, stop, template, validate, watch,
 };
 
 /// The version whose behaviour this program has; templates and instances name it.
@@ -68,6 +68,7 @@ pub enum Action {
     #[command(alias = "ls")]
     List(list::ListArgs),
     Shell(shell::ShellArgs),
+    Edit(edit::EditCommandArgs),
     Validate(validate::ValidateArgs),
     Prune(prune::PruneArgs),
     #[command(alias = "tmpl")]
@@ -81,11 +82,12 @@ pub enum Action {
     StartAtLogin(autostart::StartAtLoginArgs),
     #[command(hide = true)]
     GuestInstall(guest_install::GuestInstallArgs),
-    #[command(hide = true)]
-    Debug(debug::DebugArgs),
     Sudoers(sudoers::SudoersArgs),
+    Info(info::InfoArgs),
     Watch(watch::WatchArgs),
     Screenshot(screenshot::ScreenshotArgs),
+    #[command(hide = true)]
+    Debug(debug::DebugArgs),
     #[command(hide = true)]
     GenerateDoc(generate_doc::GenerateDocArgs),
     #[command(hide = true)]

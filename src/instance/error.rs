@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::config::Bytes;
 use crate::config::edits::EditError;
 use crate::config::name::NameError;
 use crate::{home, image, process, ssh};
@@ -86,6 +87,15 @@ pub enum Error {
         #[source]
         source: EditError,
     },
+    #[error("cannot edit a running instance")]
+    EditRunning,
+    /// The text is not lost: whoever shows the error keeps it.
+    #[error("{cause}")]
+    Rejected { text: String, cause: Box<Error> },
+    #[error("field `disk`: shrinking the disk ({from} --> {to}) is not supported")]
+    Shrink { from: Bytes, to: Bytes },
+    #[error("`{}` was changed by somebody else meanwhile, so nothing was written", path.display())]
+    ChangedMeanwhile { path: PathBuf },
     /// The agent's own words.
     #[error(transparent)]
     Agent(#[from] process::Error),

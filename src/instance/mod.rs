@@ -19,6 +19,7 @@ pub mod autostart;
 mod autostart_units;
 mod create;
 mod delete;
+mod edit;
 mod error;
 mod follow;
 mod inspect;
@@ -37,8 +38,9 @@ use std::path::PathBuf;
 use crate::config::{Bytes, HostFacts};
 use crate::home::Home;
 
-pub use create::{NewInstance, create, edit};
+pub use create::{NewInstance, create};
 pub use delete::{Deleted, delete};
+pub use edit::{Change, Edited, change, refuse_running};
 pub use error::Error;
 pub use inspect::{broken_row, inspect};
 pub use interrupt::Interrupts;
