@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn commands_and_flags_are_refused_by_name() {
         assert_eq!(refusal_of("disk create", &["size"]), Some("`limactl disk create`".into()));
-        assert_eq!(refusal_of("shell", &["sync"]), Some("flag `--sync` of `limactl shell`".into()));
+        assert_eq!(refusal_of("shell", &["sync"]), None);
         assert_eq!(refusal_of("template yq", &[]), None);
         assert_eq!(refusal_of("create", &["cpus"]), None);
         assert_eq!(refusal_of("list", &["json"]), None);
