@@ -42,15 +42,6 @@ const fn hidden(planned: Planned) -> Planned {
 }
 
 const COMMANDS: &[Planned] = &[
-    aliased(
-        &["cp"],
-        command(
-            "copy",
-            "Copy files between host and guest",
-            "SOURCE TARGET...",
-            &["backend=", "r,recursive", "v,verbose"],
-        ),
-    ),
     command("factory-reset", "Bring an instance back to its first start", "[INSTANCE]", &[]),
     group(
         "disk",
@@ -77,38 +68,18 @@ const COMMANDS: &[Planned] = &[
     command("protect", "Keep instances from being deleted by accident", "INSTANCE...", &[]),
     command("unprotect", "Allow instances to be deleted again", "INSTANCE...", &[]),
     command("tunnel", "Open a tunnel into the guest's network", "INSTANCE", &["socks-port=", "type="]),
-    command("sudoers", "Print the sudoers file for managed networks", "[FILE]", &["check"]),
-    group(
-        "autostart",
-        "Start instances at login",
-        &[
-            command("enable", "Start an instance at login", "INSTANCE", &["condition=", "user="]),
-            command("disable", "Do not start an instance at login", "INSTANCE", &[]),
-        ],
-    ),
-    group(
-        "network",
-        "Look after networks",
-        &[
-            aliased(&["ls"], command("list", "List networks", "[NAME...]", &["json"])),
-            command("create", "Make a network", "NAME", &["gateway=", "interface=", "mode="]),
-            aliased(&["remove", "rm"], command("delete", "Delete networks", "NAME...", &["f,force"])),
-        ],
-    ),
     command("clone", "Make an instance that is a copy of another", "OLD NEW", &["start"]),
     command("rename", "Give an instance another name", "OLD NEW", &["start"]),
-    hidden(command("start-at-login", "Old form of autostart", "[INSTANCE]", &["enabled"])),
     hidden(command(
         "usernet",
         "The daemon of a user-mode network",
         "",
         &["p,pidfile=", "e,endpoint=", "listen-qemu=", "listen=", "subnet=", "mtu=", "leases="],
     )),
-    hidden(command("guest-install", "Put the guest agent into a guest", "[INSTANCE]", &[])),
 ];
 
 /// The flags that come later, of commands that are here.
-const FLAGS: &[(&str, &[&[&str]])] = &[("shell", &[&["sync="]])];
+const FLAGS: &[(&str, &[&[&str]])] = &[];
 
 /// Adds everything that is planned to the commands that are here.
 pub fn add_to(root: Command) -> Command {

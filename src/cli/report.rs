@@ -4,7 +4,8 @@
 //! |---|---|
 //! | done, help, version | 0 |
 //! | an error | 1, with one fatal record |
-//! | `shell` | ssh's, which takes limactl's place; nothing is added |
+//! | `shell`, `copy` | that of ssh, scp or rsync, which takes limactl's place; nothing is added |
+//! | `shell --sync` | ssh's; nothing is added |
 //! | a defect of limactl itself (a panic) | 2, with one fatal record |
 
 use std::process::ExitCode;
@@ -18,11 +19,26 @@ pub fn all(failures: Vec<String>) -> Result<(), anyhow::Error> {
     if failures.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(failures.join("\n"))) }
 }
 
+/// A program that ran in limactl's name and failed; it has said why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("exit status {0}")]
+pub struct ChildExit(u8);
+
+impl From<std::process::ExitStatus> for ChildExit {
+    /// A signal counts as 255.
+    fn from(status: std::process::ExitStatus) -> ChildExit {
+        ChildExit(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
+    }
+}
+
 /// Tells how a command ended and gives its exit code.
 pub fn finish(result: Result<(), anyhow::Error>, logger: &Logger) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
+    if let Some(ChildExit(code)) = error.downcast_ref::<ChildExit>() {
+        return ExitCode::from(*code);
+    }
     let mut text = chain(error.as_ref());
     let known = error.chain().find_map(|cause| cause.downcast_ref::<instance::Error>());
     if let Some(hint) = known.and_then(instance::Error::hint) {

@@ -4,6 +4,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::planned;
 use super::usage_error::UsageError;
+use super::{autostart, copy, guest_install, network, sudoers};
 use super::{
     completion, create, debug, delete, edit, generate_doc, generate_jsonschema, help, hostagent, info, list,
     prune, restart, screenshot, shell, show_ssh, start, stop, template, validate, watch,
@@ -74,6 +75,15 @@ pub enum Action {
     Template(template::TemplateArgs),
     ShowSsh(show_ssh::ShowSshArgs),
     Info(info::InfoArgs),
+    #[command(alias = "cp")]
+    Copy(copy::CopyArgs),
+    Network(network::NetworkArgs),
+    Autostart(autostart::AutostartArgs),
+    #[command(hide = true)]
+    StartAtLogin(autostart::StartAtLoginArgs),
+    #[command(hide = true)]
+    GuestInstall(guest_install::GuestInstallArgs),
+    Sudoers(sudoers::SudoersArgs),
     Watch(watch::WatchArgs),
     Screenshot(screenshot::ScreenshotArgs),
     #[command(hide = true)]

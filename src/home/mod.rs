@@ -14,6 +14,7 @@ mod files;
 mod instance_dir;
 mod load;
 pub mod lock;
+mod networks;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use thiserror::Error;
 pub use files::{read_bytes, read_optional, read_text, remove_if_present, write_atomic};
 pub use instance_dir::InstanceDir;
 pub use load::LoadError;
+pub use networks::NetworksFileError;
 
 /// What can go wrong with a file below `LIMA_HOME`.
 #[derive(Debug, Error)]

@@ -15,6 +15,8 @@
 //! - A signal goes only to a process that was proved to be this instance's (`inspect`).
 //! - This room prints nothing: what a user should know goes through `tracing`, and `cli` decides how it looks.
 
+pub mod autostart;
+mod autostart_units;
 mod create;
 mod delete;
 mod edit;
