@@ -13,6 +13,7 @@ pub mod decode;
 pub mod defaults;
 pub mod distance;
 pub mod edits;
+pub mod file_format;
 mod fill_devices;
 pub mod host;
 pub mod invalid;
