@@ -17,6 +17,7 @@ pub mod image;
 pub mod seed;
 pub mod home;
 pub mod config;
+pub mod query;
 pub mod document;
 pub mod process;
 pub mod sys;

@@ -17,6 +17,8 @@ mod list;
 mod shell;
 /// A file can be checked without making anything.
 mod validate;
+/// `limactl yq` is yq.
+mod yq;
 /// How any ssh program reaches the guest.
 mod show_ssh;
 /// Wrong words on the command line have upstream's answers.

@@ -37,6 +37,8 @@ mod tree;
 mod validate;
 mod words;
 mod yaml_text;
+mod yq;
+mod yq_flags;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -58,8 +60,11 @@ pub fn run() -> ExitCode {
 }
 
 fn answer(logger: Logger) -> ExitCode {
-    let words: Vec<String> =
-        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let argv: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some(words) = yq::words(&argv) {
+        return yq::run(words);
+    }
+    let words: Vec<String> = argv.into_iter().skip(1).collect();
     let mut root = tree::command();
     root.build();
     match words::read(&root, &words) {

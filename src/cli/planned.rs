@@ -138,7 +138,6 @@ const COMMANDS: &[Planned] = &[
         &["p,pidfile=", "e,endpoint=", "listen-qemu=", "listen=", "subnet=", "mtu=", "leases="],
     )),
     hidden(command("guest-install", "Put the guest agent into a guest", "[INSTANCE]", &[])),
-    hidden(command("yq", "Process YAML", "[WORD...]", &[])),
     hidden(command("generate-doc", "Write the manual", "DIR", &["output=", "prefix=", "type="])),
     hidden(command("generate-jsonschema", "Write the schema of lima.yaml", "[FILE...]", &["schemafile="])),
     hidden(group(
@@ -148,16 +147,12 @@ const COMMANDS: &[Planned] = &[
     )),
 ];
 
-/// Flags that change `lima.yaml` and that come later.
-const EDIT_FLAGS: &[&str] = &["set="];
-
 const CREATE_FLAGS: &[&str] = &["list-drivers", "list-templates"];
 
 /// The flags that come later, of commands that are here.
 const FLAGS: &[(&str, &[&[&str]])] = &[
-    ("create", &[EDIT_FLAGS, CREATE_FLAGS]),
-    ("start", &[EDIT_FLAGS, CREATE_FLAGS]),
-    ("restart", &[EDIT_FLAGS]),
+    ("create", &[CREATE_FLAGS]),
+    ("start", &[CREATE_FLAGS]),
     ("list", &[&["l,filter=", "list-fields", "yq="]]),
     ("shell", &[&["sync="]]),
 ];
@@ -240,7 +235,10 @@ mod tests {
     #[test]
     fn commands_and_flags_are_refused_by_name() {
         assert_eq!(refusal_of("disk create", &["size"]), Some("`limactl disk create`".into()));
-        assert_eq!(refusal_of("create", &["tty", "set"]), Some("flag `--set` of `limactl create`".into()));
+        assert_eq!(
+            refusal_of("create", &["tty", "list-drivers"]),
+            Some("flag `--list-drivers` of `limactl create`".into())
+        );
         assert_eq!(refusal_of("create", &["cpus"]), None);
         assert_eq!(refusal_of("list", &["json"]), None);
     }

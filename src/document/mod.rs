@@ -26,7 +26,7 @@ mod rewrite_flow;
 mod scalar;
 
 pub use node::{Comments, Kind, Node, Origin, Scalar, Sort, Style};
-pub use print::{flow, print};
+pub use print::{Layout, flow, print};
 pub use read::{Document, Fault, FaultKind, MAX_DEPTH, MAX_NODES, Mark};
 pub use rewrite::RewriteError;
 

@@ -148,6 +148,7 @@ impl Node {
         self.anchor.as_deref()
     }
 
+    /// Sets or takes away the name that aliases use.
     pub fn set_anchor(&mut self, anchor: Option<String>) {
         self.touched = true;
         self.anchor = anchor;
