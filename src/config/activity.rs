@@ -110,13 +110,17 @@ pub const ROWS: &[Row] = &[
     acts("audio"),
     acts("video"),
     acts("provision"),
-    refuses("provision[].format", "only YAML, JSON and INI files can be edited in the guest yet", |_, yaml| {
-        any(&yaml.provision, |entry| {
-            let text = |field: &Option<String>| field.clone().unwrap_or_default();
-            let known = FileFormat::of(&text(&entry.format), &text(&entry.path)).is_some();
-            entry.mode.as_deref() == Some("yq") && !known
-        })
-    }),
+    refuses(
+        "provision[].format",
+        "only YAML, JSON and INI files can be edited in the guest yet",
+        |_, yaml| {
+            any(&yaml.provision, |entry| {
+                let text = |field: &Option<String>| field.clone().unwrap_or_default();
+                let known = FileFormat::of(&text(&entry.format), &text(&entry.path)).is_some();
+                entry.mode.as_deref() == Some("yq") && !known
+            })
+        },
+    ),
     acts("upgradePackages"),
     warns("containerd", "it is not installed by this version", |written, yaml| {
         let wanted = |containerd: &Containerd| is_true(containerd.system) || is_true(containerd.user);

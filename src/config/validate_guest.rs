@@ -151,13 +151,7 @@ fn templated_texts(yaml: &LimaYaml) -> Vec<&str> {
     let mut contents = Vec::new();
     for entry in yaml.provision.iter().flatten() {
         contents.extend(entry.content.as_ref().and_then(Content::as_text));
-        fields.extend([
-            &entry.script,
-            &entry.expression,
-            &entry.owner,
-            &entry.path,
-            &entry.permissions,
-        ]);
+        fields.extend([&entry.script, &entry.expression, &entry.owner, &entry.path, &entry.permissions]);
     }
     fields.extend(yaml.probes.iter().flatten().map(|probe| &probe.script));
     fields.extend(yaml.copy_to_host.iter().flatten().flat_map(|rule| [&rule.guest, &rule.host]));

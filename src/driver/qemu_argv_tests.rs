@@ -42,7 +42,13 @@ fn machine(arch: Arch) -> Machine {
 }
 
 fn choice(accel: Accel, cpu: &str, firmware: Option<&str>) -> Choice {
-    Choice { accel, cpu: cpu.into(), virtio_sound: false, firmware: firmware.map(PathBuf::from), first_args: vec![] }
+    Choice {
+        accel,
+        cpu: cpu.into(),
+        virtio_sound: false,
+        firmware: firmware.map(PathBuf::from),
+        first_args: vec![],
+    }
 }
 
 fn kvm() -> Choice {

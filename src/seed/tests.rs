@@ -51,7 +51,7 @@ fn default_values() -> Values {
 /// Everything that can be asked for, once.
 fn full_values() -> Values {
     let data = ProvisionFile {
-        content: "x = 1\n".to_owned(),
+        content: b"x = 1\n".to_vec(),
         overwrite: true,
         owner: "root:root".to_owned(),
         path: "/etc/x.conf".to_owned(),
