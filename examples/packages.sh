@@ -44,7 +44,13 @@ packages_table() {
 		test python3 python3 the stand-ins for QEMU and ssh
 		test qemu-img qemu-utils disks in tests
 		test ssh-keygen openssh-client keys in tests
+		test zstd zstd compressed images in tests
+		test xz xz-utils compressed images in tests
+		test bzip2 bzip2 compressed images in tests
+		test openssl openssl a certificate in tests
 		test shellcheck shellcheck checks the scripts
+		test zsh zsh completion in a real shell
+		test fish fish completion in a real shell
 	END
 	if [ "$(id -u)" != 0 ]; then
 		echo "image newuidmap uidmap lets you build the guest without being root"

@@ -52,8 +52,6 @@ const COMMANDS: &[Planned] = &[
         ),
     ),
     command("edit", "Change the configuration of an instance or a file", "[INSTANCE|FILE.yaml]", &["start"]),
-    command("prune", "Remove what is cached", "", &["keep-referred"]),
-    command("info", "Show facts about this installation", "", &["yq="]),
     command("factory-reset", "Bring an instance back to its first start", "[INSTANCE]", &[]),
     group(
         "disk",
@@ -77,28 +75,9 @@ const COMMANDS: &[Planned] = &[
             aliased(&["ls"], command("list", "List snapshots", "INSTANCE", &["q,quiet"])),
         ],
     ),
-    command("screenshot", "Save what the guest's display shows", "INSTANCE", &["o,output="]),
     command("protect", "Keep instances from being deleted by accident", "INSTANCE...", &[]),
     command("unprotect", "Allow instances to be deleted again", "INSTANCE...", &[]),
     command("tunnel", "Open a tunnel into the guest's network", "INSTANCE", &["socks-port=", "type="]),
-    aliased(
-        &["tmpl"],
-        group(
-            "template",
-            "Look at templates",
-            &[
-                command(
-                    "copy",
-                    "Copy a template",
-                    "TEMPLATE [DEST]",
-                    &["embed", "embed-all", "fill", "verbatim"],
-                ),
-                command("validate", "Check templates", "TEMPLATE...", &["fill"]),
-                command("yq", "Ask a template", "TEMPLATE EXPR", &[]),
-                command("url", "Show what a locator stands for", "URL", &[]),
-            ],
-        ),
-    ),
     command("sudoers", "Print the sudoers file for managed networks", "[FILE]", &["check"]),
     group(
         "autostart",
@@ -119,17 +98,6 @@ const COMMANDS: &[Planned] = &[
     ),
     command("clone", "Make an instance that is a copy of another", "OLD NEW", &["start"]),
     command("rename", "Give an instance another name", "OLD NEW", &["start"]),
-    command("watch", "Show what happens to instances", "[INSTANCE...]", &["history", "json", "verbose"]),
-    group(
-        "completion",
-        "Print a completion script for a shell",
-        &[
-            command("bash", "Completion for bash", "", &["no-descriptions"]),
-            command("zsh", "Completion for zsh", "", &["no-descriptions"]),
-            command("fish", "Completion for fish", "", &["no-descriptions"]),
-            command("powershell", "Completion for PowerShell", "", &["no-descriptions"]),
-        ],
-    ),
     hidden(command("start-at-login", "Old form of autostart", "[INSTANCE]", &["enabled"])),
     hidden(command(
         "usernet",
@@ -138,24 +106,10 @@ const COMMANDS: &[Planned] = &[
         &["p,pidfile=", "e,endpoint=", "listen-qemu=", "listen=", "subnet=", "mtu=", "leases="],
     )),
     hidden(command("guest-install", "Put the guest agent into a guest", "[INSTANCE]", &[])),
-    hidden(command("generate-doc", "Write the manual", "DIR", &["output=", "prefix=", "type="])),
-    hidden(command("generate-jsonschema", "Write the schema of lima.yaml", "[FILE...]", &["schemafile="])),
-    hidden(group(
-        "debug",
-        "Tools for developers",
-        &[command("dns", "Run the name server", "UDPPORT [TCPPORT]", &["6,ipv6"])],
-    )),
 ];
-
-const CREATE_FLAGS: &[&str] = &["list-drivers", "list-templates"];
 
 /// The flags that come later, of commands that are here.
-const FLAGS: &[(&str, &[&[&str]])] = &[
-    ("create", &[CREATE_FLAGS]),
-    ("start", &[CREATE_FLAGS]),
-    ("list", &[&["l,filter=", "list-fields", "yq="]]),
-    ("shell", &[&["sync="]]),
-];
+const FLAGS: &[(&str, &[&[&str]])] = &[("shell", &[&["sync="]])];
 
 /// Adds everything that is planned to the commands that are here.
 pub fn add_to(root: Command) -> Command {
@@ -235,10 +189,8 @@ mod tests {
     #[test]
     fn commands_and_flags_are_refused_by_name() {
         assert_eq!(refusal_of("disk create", &["size"]), Some("`limactl disk create`".into()));
-        assert_eq!(
-            refusal_of("create", &["tty", "list-drivers"]),
-            Some("flag `--list-drivers` of `limactl create`".into())
-        );
+        assert_eq!(refusal_of("shell", &["sync"]), Some("flag `--sync` of `limactl shell`".into()));
+        assert_eq!(refusal_of("template yq", &[]), None);
         assert_eq!(refusal_of("create", &["cpus"]), None);
         assert_eq!(refusal_of("list", &["json"]), None);
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | done, help, version | 0 |
 //! | an error | 1, with one fatal record |
+//! | `start`, when a playbook failed | `ansible-playbook`'s, with one fatal record |
 //! | `shell` | ssh's, which takes limactl's place; nothing is added |
 //! | a defect of limactl itself (a panic) | 2, with one fatal record |
 
@@ -29,7 +30,8 @@ pub fn finish(result: Result<(), anyhow::Error>, logger: &Logger) -> ExitCode {
         text.push_str(&format!(" (hint: {hint})"));
     }
     logger.fatal(&text);
-    ExitCode::FAILURE
+    let code = known.and_then(instance::Error::exit_code).and_then(|code| u8::try_from(code).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// The exit code of a defect.

@@ -47,7 +47,7 @@ Flags:
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{0}")]
-    Query(#[from] query::Error),
+    Query(Box<query::Error>),
     #[error("bad file '{name}': yaml: {cause}")]
     Yaml { name: String, cause: Fault },
     #[error("bad file '{name}': json: {cause}")]
@@ -66,6 +66,12 @@ pub enum Error {
     InPlaceFile { name: String, cause: std::io::Error },
     #[error("{0}")]
     Print(String),
+}
+
+impl From<query::Error> for Error {
+    fn from(error: query::Error) -> Error {
+        Error::Query(Box::new(error))
+    }
 }
 
 /// Whether this process was called to be yq, and with which words.

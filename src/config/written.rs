@@ -8,11 +8,12 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+pub use super::content::Content;
 use super::decode::{Decode, Reader};
-use super::node::{Kind, Node};
-use super::scalar;
+use super::node::{Kind as NodeKind, Node};
+use super::schema::{Described, Kind, Record};
 
-/// Declares a record: the struct, how it is read from a node and how it is printed.
+/// Declares a record: the struct, how it is read from a node, how it is printed and how it is described (`schema`).
 macro_rules! record {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $key:literal,)* }) => {
         $(#[$doc])*
@@ -38,6 +39,15 @@ macro_rules! record {
                     }
                 }
                 Some(record)
+            }
+        }
+
+        impl Described for $name {
+            fn kind() -> Kind {
+                Kind::Record(Record {
+                    name: stringify!($name),
+                    fields: || vec![$(($key, <$type as Described>::kind())),*],
+                })
             }
         }
     };
@@ -349,7 +359,7 @@ pub struct Bases(pub Vec<Locator>);
 impl Decode for Bases {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Bases> {
         match &node.kind {
-            Kind::Sequence(_) => Vec::decode(node, reader).map(Bases),
+            NodeKind::Sequence(_) => Vec::decode(node, reader).map(Bases),
             _ => Locator::decode(node, reader).map(|locator| Bases(vec![locator])),
         }
     }
@@ -358,7 +368,7 @@ impl Decode for Bases {
 impl Decode for Locator {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Locator> {
         match &node.kind {
-            Kind::Scalar(_) => Some(Locator { url: Some(String::decode(node, reader)?), digest: None }),
+            NodeKind::Scalar(_) => Some(Locator { url: Some(String::decode(node, reader)?), digest: None }),
             _ => Locator::read(node, reader),
         }
     }
@@ -367,64 +377,11 @@ impl Decode for Locator {
 impl Decode for AdditionalDisk {
     fn decode(node: &Node, reader: &mut Reader) -> Option<AdditionalDisk> {
         match &node.kind {
-            Kind::Scalar(_) => Some(AdditionalDisk {
+            NodeKind::Scalar(_) => Some(AdditionalDisk {
                 name: Some(String::decode(node, reader)?),
                 ..AdditionalDisk::default()
             }),
             _ => AdditionalDisk::read(node, reader),
-        }
-    }
-}
-
-/// What a file is to contain: a text, in which templates are expanded, or bytes that are no text and stay as they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
-impl Content {
-    pub fn into_bytes(self) -> Vec<u8> {
-        match self {
-            Content::Text(text) => text.into_bytes(),
-            Content::Bytes(bytes) => bytes,
-        }
-    }
-
-    /// The text; `None` for bytes.
-    pub fn as_text(&self) -> Option<&str> {
-        match self {
-            Content::Text(text) => Some(text),
-            Content::Bytes(_) => None,
-        }
-    }
-}
-
-impl Default for Content {
-    fn default() -> Content {
-        Content::Text(String::new())
-    }
-}
-
-/// Bytes are printed with a replacement character for each that JSON cannot hold, as upstream prints them.
-impl Serialize for Content {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Content::Text(text) => serializer.serialize_str(text),
-            Content::Bytes(bytes) => serializer.serialize_str(&String::from_utf8_lossy(bytes)),
-        }
-    }
-}
-
-impl Decode for Content {
-    fn decode(node: &Node, reader: &mut Reader) -> Option<Content> {
-        let binary = match &node.kind {
-            Kind::Scalar(found) if found.tag.as_deref() == Some("binary") => scalar::base64(&found.text),
-            _ => None,
-        };
-        match binary.map(String::from_utf8) {
-            Some(Err(no_text)) => Some(Content::Bytes(no_text.into_bytes())),
-            _ => String::decode(node, reader).map(Content::Text),
         }
     }
 }

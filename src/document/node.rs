@@ -160,7 +160,7 @@ impl Node {
     }
 
     /// Where the node was read from, changed or not.
-    pub(super) fn birthplace(&self) -> Option<&Origin> {
+    pub fn birthplace(&self) -> Option<&Origin> {
         self.origin.as_ref()
     }
 

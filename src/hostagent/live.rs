@@ -15,6 +15,7 @@ use super::event::Status;
 use super::launch::{cause, launch};
 use super::prepare::{Claim, Prepared};
 use super::requirements::Requirements;
+use super::screenshot::Screen;
 use super::state::{Action, Event, State, step};
 use super::{Error, Request, api, clock, fetch, progress, screen, serial};
 use crate::driver::{Budget, DriverError, Exit, Vm};
@@ -39,6 +40,11 @@ pub(super) async fn live(
         info: api::Info::default(),
         sync_clock: Box::new(move || ask_clock.send(()).is_ok()),
         explain: explainer(&known, claim.dir.serial_log(), &request.name),
+        screen: Screen {
+            is_there: prepared.config.video_display != "none",
+            monitor: claim.dir.qmp_socket(),
+            scratch: claim.dir.file("screenshot.tmp"),
+        },
     }));
     let _api = prepared
         .listener

@@ -38,7 +38,7 @@ pub(super) fn machine(
         kernel: boot.kernel,
         kernel_cmdline: boot.cmdline,
         initrd: boot.initrd,
-        firmware: Firmware { legacy_bios: config.firmware.legacy_bios, code: None },
+        firmware: Firmware { legacy_bios: config.firmware.legacy_bios, code: boot.firmware },
         cpu_type: config.cpu_type.clone(),
         minimum_version: config.qemu_minimum_version.clone(),
         display: display(config),

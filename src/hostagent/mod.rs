@@ -32,6 +32,7 @@ mod progress;
 mod remote;
 mod requirements;
 mod screen;
+pub mod screenshot;
 mod serial;
 pub mod state;
 mod values;

@@ -24,6 +24,14 @@ pub enum Error {
     Busy { name: String, pid: Option<i32> },
     #[error("{}", keys.join("\n"))]
     Unsupported { keys: Vec<String> },
+    /// Every instance that was asked for is missing.
+    #[error("unmatched instances")]
+    Unmatched,
+    /// Upstream's agent runs it, or seems to, and is not ours to end.
+    #[error(
+        "the instance `{name}` is run by another limactl, whose host agent (pid {pid}) is not ready: {problems} (hint: wait for it, or run `limactl stop -f {name}`)"
+    )]
+    ForeignNotReady { name: String, pid: i32, problems: String },
     #[error("errors inspecting instance: [{}]", problems.join(" "))]
     Problems { problems: Vec<String> },
     #[error("expected status `{expected}`, got `{got}`{}", hint.unwrap_or_default())]
@@ -78,6 +86,11 @@ pub enum Error {
         #[source]
         source: EditError,
     },
+    /// Playbooks are wanted and their program is not there.
+    #[error(transparent)]
+    NoAnsible(process::Error),
+    #[error("the playbook `{playbook}` failed: {status}; the instance is left running")]
+    Playbook { playbook: String, code: i32, status: String },
     /// The agent's own words.
     #[error(transparent)]
     Agent(#[from] process::Error),
@@ -100,11 +113,22 @@ fn holder(pid: &Option<i32>) -> String {
 }
 
 impl Error {
+    /// The exit code of the program that failed, where it is to be limactl's own.
+    pub fn exit_code(&self) -> Option<i32> {
+        match self {
+            Error::Playbook { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
     /// What to do next, where the message does not say it itself.
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Image(error) => error.hint(),
             Error::Delete { source, .. } => source.hint(),
+            Error::NoAnsible(_) => {
+                Some("install Ansible, or remove the `provision` entries with `mode: ansible`".to_owned())
+            }
             _ => None,
         }
     }

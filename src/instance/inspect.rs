@@ -106,13 +106,18 @@ fn fill(context: &Context, instance: &mut Instance, dir: &InstanceDir, config: C
 pub(super) fn facts(dir: &InstanceDir, vm_type: &str) -> Result<(Facts, Processes, Option<u16>), Error> {
     let agent_locked = lock::is_held(&dir.agent_lock())?;
     let vm_locked = lock::is_held(&dir.vm_lock())?;
-    let agent = match agent_locked {
+    let mut agent = match agent_locked {
         true => lock_holder(&dir.agent_lock()),
         false => foreign(&dir.agent_pid(), "hostagent"),
     };
     // The agent notes the VM's process in the lock file a moment after its start; until then the pid file and the command line tell.
     let noted = vm_locked.then(|| lock_holder(&dir.vm_lock())).flatten();
-    let vm = noted.or_else(|| foreign(&dir.vm_pid(vm_type), "-pidfile"));
+    let vm = noted
+        .or_else(|| foreign(&dir.vm_pid(vm_type), "-pidfile"))
+        // Virtualization.framework runs inside of upstream's agent, which writes its own number twice.
+        .or_else(|| {
+            agent.clone().filter(|agent| InstanceDir::read_pid(&dir.vm_pid(vm_type)) == Some(agent.pid))
+        });
     let mut facts = Facts {
         agent_locked,
         vm_locked,
@@ -130,6 +135,11 @@ pub(super) fn facts(dir: &InstanceDir, vm_type: &str) -> Result<(Facts, Processe
             }
             // It went away while we asked: it is ending.
             Err(_) if !socket.exists() => AgentAnswer::NotAsked,
+            // It was killed, and lost its lock only after we had looked: of a process with threads the first one dies before the last one.
+            Err(_) if agent_locked && !lock::is_held(&dir.agent_lock())? => {
+                (facts.agent_locked, agent) = (false, None);
+                AgentAnswer::NotAsked
+            }
             Err(error) => {
                 AgentAnswer::Failed(format!("failed to get Info from `{}`: {error}", socket.display()))
             }
