@@ -6,6 +6,8 @@
 //! | an error | 1, with one fatal record |
 //! | `shell`, `copy` | that of ssh, scp or rsync, which takes limactl's place; nothing is added |
 //! | `shell --sync` | ssh's; nothing is added |
+//! | `start`, when a playbook failed | `ansible-playbook`'s, with one fatal record |
+//! | `shell` | ssh's, which takes limactl's place; nothing is added |
 //! | a defect of limactl itself (a panic) | 2, with one fatal record |
 
 use std::process::ExitCode;
@@ -45,7 +47,8 @@ pub fn finish(result: Result<(), anyhow::Error>, logger: &Logger) -> ExitCode {
         text.push_str(&format!(" (hint: {hint})"));
     }
     logger.fatal(&text);
-    ExitCode::FAILURE
+    let code = known.and_then(instance::Error::exit_code).and_then(|code| u8::try_from(code).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// The exit code of a defect.

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use super::file_format::FileFormat;
 use super::written::*;
 
 /// What a key does today.
@@ -65,10 +66,6 @@ fn any<T>(list: &Option<Vec<T>>, test: impl Fn(&T) -> bool) -> bool {
     list.as_ref().is_some_and(|list| list.iter().any(test))
 }
 
-fn provisions(yaml: &LimaYaml, mode: &str) -> bool {
-    any(&yaml.provision, |entry| entry.mode.as_deref() == Some(mode))
-}
-
 /// Every key of the schema.
 pub const ROWS: &[Row] = &[
     acts("minimumLimaVersion"),
@@ -101,21 +98,25 @@ pub const ROWS: &[Row] = &[
         is_true(yaml.mount_inotify)
     }),
     acts("ssh"),
+    warns("ssh.overVsock", "the driver `qemu` enters its guests by TCP", |_, yaml| {
+        is_true(yaml.ssh.as_ref().and_then(|ssh| ssh.over_vsock))
+    }),
     acts("firmware.legacyBIOS"),
     acts("firmware.images"),
-    warns("audio", "sound is not connected yet", |_, yaml| {
-        yaml.audio
-            .as_ref()
-            .and_then(|audio| audio.device.as_deref())
-            .is_some_and(|device| !matches!(device, "" | "none"))
-    }),
-    acts("video.display: none"),
-    warns("video", "displays are not shown yet", |_, yaml| {
-        yaml.video.as_ref().is_some_and(|video| video.display.as_deref() != Some("none"))
-    }),
-    acts("provision: system, user, boot, dependency, data"),
-    warns("provision[].mode: yq", "such entries are skipped", |_, yaml| provisions(yaml, "yq")),
-    warns("provision[].mode: ansible", "playbooks are not run", |_, yaml| provisions(yaml, "ansible")),
+    acts("audio"),
+    acts("video"),
+    acts("provision"),
+    refuses(
+        "provision[].format",
+        "only YAML, JSON and INI files can be edited in the guest yet",
+        |_, yaml| {
+            any(&yaml.provision, |entry| {
+                let text = |field: &Option<String>| field.clone().unwrap_or_default();
+                let known = FileFormat::of(&text(&entry.format), &text(&entry.path)).is_some();
+                entry.mode.as_deref() == Some("yq") && !known
+            })
+        },
+    ),
     acts("upgradePackages"),
     warns("containerd", "it is not installed by this version", |written, yaml| {
         let wanted = |containerd: &Containerd| is_true(containerd.system) || is_true(containerd.user);
@@ -128,9 +129,7 @@ pub const ROWS: &[Row] = &[
     warns("portForwards", "ports of the guest are not forwarded yet", |_, yaml| {
         any(&yaml.port_forwards, |rule| !is_true(rule.ignore))
     }),
-    warns("copyToHost", "files are not copied from the guest yet", |_, yaml| {
-        any(&yaml.copy_to_host, |_| true)
-    }),
+    acts("copyToHost"),
     acts("message"),
     refuses("networks", "only the default network exists yet", |_, yaml| any(&yaml.networks, |_| true)),
     acts("env"),
@@ -149,7 +148,7 @@ pub const ROWS: &[Row] = &[
     refuses("user.name: root", "a guest is entered as an ordinary user", |_, yaml| {
         yaml.user.as_ref().is_some_and(|user| user.name.as_deref() == Some("root") || user.uid == Some(0))
     }),
-    warns("tpm", "no TPM is emulated yet", |_, yaml| is_true(yaml.tpm)),
+    acts("tpm"),
 ];
 
 /// The keys that are set and only warned about, and those that are refused.

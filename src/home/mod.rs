@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use files::{read_bytes, read_optional, read_text, remove_if_present, write_atomic};
+pub use files::{Pending, read_bytes, read_optional, read_text, remove_if_present, write_atomic};
 pub use instance_dir::InstanceDir;
 pub use load::LoadError;
 pub use networks::NetworksFileError;

@@ -96,6 +96,11 @@ pub enum Error {
     Shrink { from: Bytes, to: Bytes },
     #[error("`{}` was changed by somebody else meanwhile, so nothing was written", path.display())]
     ChangedMeanwhile { path: PathBuf },
+    /// Playbooks are wanted and their program is not there.
+    #[error(transparent)]
+    NoAnsible(process::Error),
+    #[error("the playbook `{playbook}` failed: {status}; the instance is left running")]
+    Playbook { playbook: String, code: i32, status: String },
     /// The agent's own words.
     #[error(transparent)]
     Agent(#[from] process::Error),
@@ -118,11 +123,22 @@ fn holder(pid: &Option<i32>) -> String {
 }
 
 impl Error {
+    /// The exit code of the program that failed, where it is to be limactl's own.
+    pub fn exit_code(&self) -> Option<i32> {
+        match self {
+            Error::Playbook { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
     /// What to do next, where the message does not say it itself.
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Image(error) => error.hint(),
             Error::Delete { source, .. } => source.hint(),
+            Error::NoAnsible(_) => {
+                Some("install Ansible, or remove the `provision` entries with `mode: ansible`".to_owned())
+            }
             _ => None,
         }
     }

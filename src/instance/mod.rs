@@ -17,6 +17,7 @@
 
 pub mod autostart;
 mod autostart_units;
+mod ansible;
 mod create;
 mod delete;
 mod edit;
