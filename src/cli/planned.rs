@@ -78,28 +78,16 @@ const COMMANDS: &[Planned] = &[
     )),
 ];
 
-/// The flags that come later, of commands that are here.
-const FLAGS: &[(&str, &[&[&str]])] = &[];
-
 /// Adds everything that is planned to the commands that are here.
 pub fn add_to(root: Command) -> Command {
-    let root = COMMANDS.iter().fold(root, |root, planned| root.subcommand(planned.declare("limactl")));
-    FLAGS.iter().fold(root, |root, (name, flags)| {
-        let names = flags.iter().copied().flatten();
-        root.mut_subcommand(name, |command| names.fold(command, |command, spec| command.arg(flag(spec))))
-    })
+    COMMANDS.iter().fold(root, |root, planned| root.subcommand(planned.declare("limactl")))
 }
 
-/// What of a command line is not there yet, as users call it: the command, or else its first flag of that kind.
+/// What of a command line is not there yet, as users call it.
 pub fn refusal(line: &Sorted) -> Option<String> {
-    if COMMANDS.iter().any(|command| line.path.first().is_some_and(|word| word == command.name)) {
-        return Some(format!("`limactl {}`", line.path.join(" ")));
-    }
-    let command = line.path.join(" ");
-    let (_, planned) = FLAGS.iter().find(|(name, _)| *name == command)?;
-    let is_planned = |flag: &String| planned.iter().copied().flatten().any(|spec| long_name(spec) == flag);
-    let flag = line.flags.iter().find(|flag| is_planned(flag))?;
-    Some(format!("flag `--{flag}` of `limactl {command}`"))
+    let is_planned =
+        COMMANDS.iter().any(|command| line.path.first().is_some_and(|word| word == command.name));
+    is_planned.then(|| format!("`limactl {}`", line.path.join(" ")))
 }
 
 impl Planned {
@@ -146,35 +134,19 @@ fn flag(spec: &'static str) -> Arg {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::words::is_boolean;
 
-    fn refusal_of(path: &str, flags: &[&str]) -> Option<String> {
+    fn refusal_of(path: &str) -> Option<String> {
         refusal(&Sorted {
             path: path.split(' ').map(str::to_owned).collect(),
-            flags: flags.iter().map(|flag| flag.to_string()).collect(),
+            flags: Vec::new(),
             argv: Vec::new(),
         })
     }
 
     #[test]
-    fn commands_and_flags_are_refused_by_name() {
-        assert_eq!(refusal_of("disk create", &["size"]), Some("`limactl disk create`".into()));
-        assert_eq!(refusal_of("shell", &["sync"]), Some("flag `--sync` of `limactl shell`".into()));
-        assert_eq!(refusal_of("template yq", &[]), None);
-        assert_eq!(refusal_of("create", &["cpus"]), None);
-        assert_eq!(refusal_of("list", &["json"]), None);
-    }
-
-    #[test]
-    fn every_planned_flag_belongs_to_a_command_that_is_here_and_is_no_boolean_by_mistake() {
-        let root = super::super::tree::command();
-        for (name, flags) in FLAGS {
-            let command = root.find_subcommand(name).unwrap();
-            for spec in flags.iter().copied().flatten() {
-                let arg =
-                    command.get_arguments().find(|arg| arg.get_long() == Some(long_name(spec))).unwrap();
-                assert_eq!(is_boolean(arg), !spec.ends_with('='), "{name} {spec}");
-            }
-        }
+    fn commands_are_refused_by_name() {
+        assert_eq!(refusal_of("usernet"), Some("`limactl usernet`".into()));
+        assert_eq!(refusal_of("template yq"), None);
+        assert_eq!(refusal_of("create"), None);
     }
 }
