@@ -49,7 +49,7 @@ fn flags_are_written_into_the_text() {
         .done();
     let text = fs::read_to_string(world.instance_file("x", "lima.yaml")).unwrap();
     let tail = text.split_once("cpus:").unwrap().1;
-    assert_eq!(tail, " 3\nmemory: 0.5GiB\ndisk: 1GiB\n# kept\nplain: true\n");
+    assert_eq!(tail, " 3\nmemory: 0.5GiB\ndisk: 1GiB\nplain: true\n# kept\n");
     let json = world.json("x");
     assert_eq!(
         (json["cpus"].as_u64(), json["memory"].as_u64(), json["disk"].as_u64()),

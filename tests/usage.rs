@@ -66,9 +66,7 @@ fn what_is_not_in_this_version_is_refused_by_name() {
         (&["edit", "x"], "`limactl edit`"),
         (&["list", "--yq", "."], "flag `--yq` of `limactl list`"),
         (&["list", "--format", "yaml"], "`--format yaml` of `limactl list`"),
-        (&["start", "--network=lima:shared", "x"], "flag `--network` of `limactl start`"),
         (&["start", "--set", ".cpus=3", "x"], "flag `--set` of `limactl start`"),
-        (&["create", "--mount-none", "x.yaml"], "flag `--mount-none` of `limactl create`"),
     ] {
         world.limactl(words).fatal(&format!("{what} is not in this version yet")).run().done();
     }

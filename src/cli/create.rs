@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::Outcome;
 use super::context::App;
-use super::edits::{EditArgs, NewArgs};
+use super::edits::{self as flags, EditArgs};
 use super::locator::{self, Locator, Target};
 use crate::config::edits::{self, Edit};
 use crate::home::InstanceDir;
@@ -33,14 +33,14 @@ pub struct SourceArgs {
     #[command(flatten)]
     pub edits: EditArgs,
     #[command(flatten)]
-    pub new: NewArgs,
+    pub more: flags::CreateFlags,
 }
 
 pub fn run(args: CreateArgs, app: &App) -> Outcome {
     let context = app.context()?;
     let source = args.source;
     let target = locator::target(source.source.as_deref(), source.name.as_deref(), app.tty_demanded)?;
-    let edits = source.edits.edits_with(&source.new)?;
+    let edits = source.edits.edits_with(&source.more, &context.host)?;
     let (name, locator) = match target {
         Target::Named(name) if exists(&context, &name) => anyhow::bail!("instance `{name}` already exists"),
         Target::Named(name) => return Err(no_default_template(&name, "create")),

@@ -12,6 +12,7 @@
 mod context;
 mod create;
 mod delete;
+mod edit_values;
 mod edits;
 mod go_text;
 mod help;

@@ -149,32 +149,9 @@ const COMMANDS: &[Planned] = &[
 ];
 
 /// Flags that change `lima.yaml` and that come later.
-const EDIT_FLAGS: &[&str] = &[
-    "dns=",
-    "mount=",
-    "mount-inotify",
-    "mount-none",
-    "mount-only=",
-    "mount-type=",
-    "mount-writable",
-    "nested-virt",
-    "network=",
-    "param=",
-    "rosetta",
-    "set=",
-    "video",
-];
+const EDIT_FLAGS: &[&str] = &["set="];
 
-const CREATE_FLAGS: &[&str] = &[
-    "arch-variant=",
-    "audio-device=",
-    "audio-interface=",
-    "containerd=",
-    "image-variant=",
-    "list-drivers",
-    "list-templates",
-    "port-forward=",
-];
+const CREATE_FLAGS: &[&str] = &["list-drivers", "list-templates"];
 
 /// The flags that come later, of commands that are here.
 const FLAGS: &[(&str, &[&[&str]])] = &[
@@ -263,10 +240,7 @@ mod tests {
     #[test]
     fn commands_and_flags_are_refused_by_name() {
         assert_eq!(refusal_of("disk create", &["size"]), Some("`limactl disk create`".into()));
-        assert_eq!(
-            refusal_of("create", &["tty", "mount"]),
-            Some("flag `--mount` of `limactl create`".into())
-        );
+        assert_eq!(refusal_of("create", &["tty", "set"]), Some("flag `--set` of `limactl create`".into()));
         assert_eq!(refusal_of("create", &["cpus"]), None);
         assert_eq!(refusal_of("list", &["json"]), None);
     }

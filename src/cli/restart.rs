@@ -32,7 +32,7 @@ pub fn run(args: RestartArgs, app: &App) -> Outcome {
     let context = app.context()?;
     let name = args.name.as_deref().unwrap_or("default");
     let found = instance::inspect(&context, name)?;
-    let edits = args.edits.edits()?;
+    let edits = args.edits.edits(&context.host)?;
     if !edits.is_empty() {
         instance::edit(&context, name, &edits)?;
     }

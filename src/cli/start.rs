@@ -46,7 +46,7 @@ pub fn run(args: StartArgs, app: &App) -> Outcome {
                 let dir = create::directory(&context, &name);
                 anyhow::bail!("instance `{name}` already exists (`{}`)", dir.path().display());
             }
-            let edits = source.edits.edits_with(&source.new)?;
+            let edits = source.edits.edits_with(&source.more, &context.host)?;
             create::create(&context, &name, &locator, &edits, app)?;
             name
         }
@@ -79,8 +79,7 @@ pub fn start(context: &Context, name: &str, options: &StartOptions) -> Outcome {
 fn use_existing(context: &Context, name: &str, source: &SourceArgs) -> Outcome {
     create::warn_of_root(context);
     tracing::info!("Using the existing instance `{name}`");
-    source.new.warn_not_applicable(name);
-    let edits = source.edits.edits()?;
+    let edits = source.edits.edits_of_existing(&source.more, name, &context.host)?;
     if !edits.is_empty() {
         instance::edit(context, name, &edits)?;
     }

@@ -62,3 +62,23 @@ impl HostFacts {
         Some(if expanded.is_absolute() { expanded } else { self.cwd.join(expanded) })
     }
 }
+
+/// A host that no test depends on being the real one.
+#[cfg(test)]
+pub fn test_facts() -> HostFacts {
+    HostFacts {
+        os: HostOs::Linux,
+        arch: Arch::X86_64,
+        cpus: 8,
+        memory: Bytes::gib(16),
+        user: HostUser { name: "me".to_owned(), uid: 1001, comment: "My Name".to_owned() },
+        home: Some(PathBuf::from("/home/me")),
+        temp_dir: PathBuf::from("/tmp"),
+        cwd: PathBuf::from("/work"),
+        machine_id: "0123456789abcdef0123456789abcdef".to_owned(),
+        timezone: "Europe/Paris".to_owned(),
+        lima_home: PathBuf::from("/home/me/.lima"),
+        cache_dir: PathBuf::from("/home/me/.cache/lima"),
+        env: Vec::new(),
+    }
+}

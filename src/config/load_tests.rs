@@ -1,30 +1,12 @@
 //! What `load` promises as a whole: exact documents, exact messages, warnings.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::host::HostUser;
+use super::host::{HostUser, test_facts as host};
 use super::resolved::ProvisionMode;
 use super::*;
-
-fn host() -> HostFacts {
-    HostFacts {
-        os: HostOs::Linux,
-        arch: Arch::X86_64,
-        cpus: 8,
-        memory: Bytes::gib(16),
-        user: HostUser { name: "me".to_owned(), uid: 1001, comment: "My Name".to_owned() },
-        home: Some(PathBuf::from("/home/me")),
-        temp_dir: PathBuf::from("/tmp"),
-        cwd: PathBuf::from("/work"),
-        machine_id: "0123456789abcdef0123456789abcdef".to_owned(),
-        timezone: "Europe/Paris".to_owned(),
-        lima_home: PathBuf::from("/home/me/.lima"),
-        cache_dir: PathBuf::from("/home/me/.cache/lima"),
-        env: Vec::new(),
-    }
-}
 
 fn look(path: &Path) -> PathKind {
     match path.to_str() {
