@@ -1,6 +1,6 @@
 //! `limactl`: starts and looks after Linux virtual machines.
 //!
-//! Table of contents, in reading order: words (`cli`), stories (`instance`, `hostagent`), skills (`driver`, `dns`, `ssh`, `guest`,
+//! Table of contents, in reading order: words (`cli`), stories (`instance`, `hostagent`, `disks`), skills (`driver`, `dns`, `ssh`, `guest`,
 //! `image`, `seed`), facts (`home`, `config`), machine (`process`, `sys`). Arrows between rooms point down this list only; skills
 //! never import each other. `docs/architecture.md` is the map, with the invariants.
 //!
@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod instance;
 pub mod hostagent;
+pub mod disks;
 pub mod driver;
 pub mod dns;
 pub mod ssh;

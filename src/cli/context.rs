@@ -29,6 +29,8 @@ pub struct App {
     pub debug: bool,
     /// Whether questions may be asked.
     pub tty: bool,
+    /// `--yes` was given.
+    pub yes: bool,
     /// `--tty=true` was given, as opposed to concluded.
     pub tty_demanded: bool,
 }
@@ -44,6 +46,7 @@ impl App {
             logger: adjust(logger, global, is_agent)?,
             debug: global.debug,
             tty,
+            yes: global.yes,
             tty_demanded: global.tty == Some(true),
         })
     }

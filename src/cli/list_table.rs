@@ -76,7 +76,7 @@ impl Columns {
 }
 
 /// Pads all cells but the last of each row.
-fn align(rows: &[Vec<String>]) -> String {
+pub fn align(rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.max().unwrap_or(0) + GAP

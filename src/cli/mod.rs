@@ -9,11 +9,14 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this room is for")]
 
+mod clone;
 mod context;
 mod create;
 mod delete;
+mod disk;
 mod edit_values;
 mod edits;
+mod factory_reset;
 mod go_text;
 mod help;
 mod host;
@@ -24,11 +27,14 @@ mod list_table;
 mod locator;
 pub mod logging;
 mod planned;
+mod prompt;
+mod protect;
 mod report;
 mod restart;
 mod shell;
 mod shell_env;
 mod show_ssh;
+mod snapshot;
 mod ssh_profile;
 mod start;
 mod stop;
@@ -102,6 +108,13 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::Stop(args)) => stop::run(args, app),
         Some(Action::Restart(args)) => restart::run(args, app),
         Some(Action::Delete(args)) => delete::run(args, app),
+        Some(Action::Clone(args)) => clone::clone(args, app),
+        Some(Action::Rename(args)) => clone::rename(args, app),
+        Some(Action::Protect(args)) => protect::protect(args, app),
+        Some(Action::Unprotect(args)) => protect::unprotect(args, app),
+        Some(Action::FactoryReset(args)) => factory_reset::run(args, app),
+        Some(Action::Snapshot(args)) => snapshot::run(args, app),
+        Some(Action::Disk(args)) => disk::run(args, app),
         Some(Action::List(args)) => list::run(args, app),
         Some(Action::Shell(args)) => shell::run(args, app),
         Some(Action::Validate(args)) => validate::run(args, app),

@@ -54,32 +54,7 @@ const COMMANDS: &[Planned] = &[
     command("edit", "Change the configuration of an instance or a file", "[INSTANCE|FILE.yaml]", &["start"]),
     command("prune", "Remove what is cached", "", &["keep-referred"]),
     command("info", "Show facts about this installation", "", &["yq="]),
-    command("factory-reset", "Bring an instance back to its first start", "[INSTANCE]", &[]),
-    group(
-        "disk",
-        "Look after additional disks",
-        &[
-            command("create", "Make a disk", "DISK", &["format=", "size="]),
-            aliased(&["ls"], command("list", "List disks", "[DISK...]", &["json"])),
-            aliased(&["remove", "rm"], command("delete", "Delete disks", "DISK...", &["f,force"])),
-            command("unlock", "Free disks of a crashed instance", "DISK...", &[]),
-            command("resize", "Change the size of a disk", "DISK", &["size="]),
-            command("import", "Take a file in as a disk", "DISK FILE", &[]),
-        ],
-    ),
-    group(
-        "snapshot",
-        "Look after snapshots",
-        &[
-            aliased(&["save"], command("create", "Make a snapshot", "INSTANCE", &["tag="])),
-            aliased(&["load"], command("apply", "Go back to a snapshot", "INSTANCE", &["tag="])),
-            aliased(&["del"], command("delete", "Delete a snapshot", "INSTANCE", &["tag="])),
-            aliased(&["ls"], command("list", "List snapshots", "INSTANCE", &["q,quiet"])),
-        ],
-    ),
     command("screenshot", "Save what the guest's display shows", "INSTANCE", &["o,output="]),
-    command("protect", "Keep instances from being deleted by accident", "INSTANCE...", &[]),
-    command("unprotect", "Allow instances to be deleted again", "INSTANCE...", &[]),
     command("tunnel", "Open a tunnel into the guest's network", "INSTANCE", &["socks-port=", "type="]),
     aliased(
         &["tmpl"],
@@ -117,8 +92,6 @@ const COMMANDS: &[Planned] = &[
             aliased(&["remove", "rm"], command("delete", "Delete networks", "NAME...", &["f,force"])),
         ],
     ),
-    command("clone", "Make an instance that is a copy of another", "OLD NEW", &["start"]),
-    command("rename", "Give an instance another name", "OLD NEW", &["start"]),
     command("watch", "Show what happens to instances", "[INSTANCE...]", &["history", "json", "verbose"]),
     group(
         "completion",
@@ -239,7 +212,7 @@ mod tests {
 
     #[test]
     fn commands_and_flags_are_refused_by_name() {
-        assert_eq!(refusal_of("disk create", &["size"]), Some("`limactl disk create`".into()));
+        assert_eq!(refusal_of("watch", &["json"]), Some("`limactl watch`".into()));
         assert_eq!(refusal_of("create", &["tty", "set"]), Some("flag `--set` of `limactl create`".into()));
         assert_eq!(refusal_of("create", &["cpus"]), None);
         assert_eq!(refusal_of("list", &["json"]), None);

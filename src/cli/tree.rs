@@ -4,7 +4,10 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::planned;
 use super::words::UsageError;
-use super::{create, delete, hostagent, list, restart, shell, show_ssh, start, stop, validate};
+use super::{
+    clone, create, delete, disk, factory_reset, hostagent, list, protect, restart, shell, show_ssh, snapshot,
+    start, stop, validate,
+};
 
 /// The version whose behaviour this program has; templates and instances name it.
 pub const VERSION: &str = crate::config::version::OWN;
@@ -63,6 +66,13 @@ pub enum Action {
     Delete(delete::DeleteArgs),
     #[command(alias = "ls")]
     List(list::ListArgs),
+    Disk(disk::DiskArgs),
+    Snapshot(snapshot::SnapshotArgs),
+    Clone(clone::CloneArgs),
+    Rename(clone::RenameArgs),
+    Protect(protect::ProtectArgs),
+    Unprotect(protect::UnprotectArgs),
+    FactoryReset(factory_reset::FactoryResetArgs),
     Shell(shell::ShellArgs),
     Validate(validate::ValidateArgs),
     ShowSsh(show_ssh::ShowSshArgs),
@@ -93,7 +103,11 @@ fn usage_error(root: &clap::Command, argv: &[String], error: &clap::Error) -> Us
         std::error::Error::source(error).map_or_else(|| error.kind().to_string(), ToString::to_string);
     let argument = text(ContextKind::InvalidArg);
     let long = argument.split([' ', '=', '[']).next().unwrap_or_default().trim_start_matches('-');
-    let command = argv.get(1).and_then(|name| root.find_subcommand(name)).unwrap_or(root);
+    let mut command = root;
+    for name in argv.iter().skip(1) {
+        let Some(next) = command.find_subcommand(name) else { break };
+        command = next;
+    }
     let flag = command.get_arguments().find(|arg| arg.get_long() == Some(long));
     UsageError::InvalidArgument {
         value: text(ContextKind::InvalidValue),

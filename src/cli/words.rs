@@ -54,6 +54,9 @@ pub enum UsageError {
     InvalidArgument { value: String, flag: String, cause: String },
     #[error("`{command}` {problem}.\nSee `{command} --help`.\n\nUsage:  {usage}\n\n{summary}")]
     Arity { command: String, problem: String, usage: String, summary: String },
+    /// The same where upstream says no more.
+    #[error("{0}")]
+    BareArity(String),
 }
 
 fn did_you_mean(suggestions: &[String]) -> String {
@@ -327,6 +330,9 @@ fn check_arity(command: &Command, path: &[String], words: &[String]) -> Result<(
         None if count < least => format!("requires at least {least} arg(s), only received {count}"),
         _ => return Ok(()),
     };
+    if path.first().is_some_and(|word| word == "snapshot") {
+        return Err(UsageError::BareArity(problem));
+    }
     let usage = command.clone().render_usage().to_string();
     Err(UsageError::Arity {
         command: name,

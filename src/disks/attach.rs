@@ -109,7 +109,9 @@ fn link(home: &Home, name: &str, owner: &Path) -> Result<(), Error> {
                     return Err(Error::AttachInUse { name: name.to_owned(), instance });
                 }
                 let other = instance_name(&other);
-                tracing::warn!("Disk `{name}` was not freed by instance `{other}`, which does not use it any more");
+                tracing::warn!(
+                    "Disk `{name}` was not freed by instance `{other}`, which does not use it any more"
+                );
                 home::remove_if_present(&path)?;
             }
             None => {}

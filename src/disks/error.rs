@@ -40,7 +40,9 @@ pub enum Error {
     Shrink { wanted: Bytes, actual: Bytes },
     #[error("could not attach disk `{name}`, in use by instance `{instance}`")]
     AttachInUse { name: String, instance: String },
-    #[error("could not load disk `{name}`: it does not exist (hint: run `limactl disk create {name} --size SIZE`)")]
+    #[error(
+        "could not load disk `{name}`: it does not exist (hint: run `limactl disk create {name} --size SIZE`)"
+    )]
     NotMade { name: String },
     #[error("field `additionalDisks` names disk `{name}` twice")]
     Twice { name: String },

@@ -96,8 +96,7 @@ impl Making<'_> {
                 made.map_err(|source| Error::Failed { action: "create", name: self.name.to_owned(), source })
             }
             Origin::CopyOf(path) => {
-                let source =
-                    File::open(path).map_err(|source| Error::Open { path: path.clone(), source })?;
+                let source = File::open(path).map_err(|source| Error::Open { path: path.clone(), source })?;
                 let copied = image::copy_file(&source, &data).and_then(|copy| {
                     copy.set_permissions(fs::Permissions::from_mode(0o644))?;
                     copy.sync_data()

@@ -18,6 +18,7 @@
 
 mod choose;
 mod copy;
+mod data;
 mod digest;
 mod disk;
 mod error;
@@ -31,6 +32,8 @@ use std::path::{Path, PathBuf};
 use crate::config::resolved::Image;
 use crate::config::{Arch, Bytes, HostFacts};
 
+pub use copy::copy as copy_file;
+pub use data::{Content, Snapshot, grow, is_qcow2, look, look_anyhow, make_blank, snapshot};
 pub use disk::{Boot, examine};
 pub use error::{DiskError, FetchError, ImageError};
 pub use format::Format;

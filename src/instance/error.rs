@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::snapshot::SnapshotError;
+use crate::config::Bytes;
 use crate::config::edits::EditError;
 use crate::config::name::NameError;
 use crate::{home, image, process, ssh};
@@ -78,6 +80,32 @@ pub enum Error {
         #[source]
         source: EditError,
     },
+    #[error("instance `{name}` not found")]
+    NotFound { name: String },
+    #[error("new instance name `{new}` must be different from `{old}`")]
+    SameName { new: String, old: String },
+    #[error("cannot {action} a running instance")]
+    IsRunning { action: &'static str },
+    #[error("cannot copy `{}` of instance `{old}` to instance `{new}`", path.display())]
+    Copy {
+        old: String,
+        new: String,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("field `disk`: shrinking the disk ({from} --> {to}) is not supported")]
+    Shrink { from: Bytes, to: Bytes },
+    #[error("failed to inspect instance `{name}`")]
+    Inspect {
+        name: String,
+        #[source]
+        source: Box<Error>,
+    },
+    #[error("instance is protected to prohibit accidental factory-reset (Hint: use `limactl unprotect`)")]
+    ResetProtected,
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// The agent's own words.
     #[error(transparent)]
     Agent(#[from] process::Error),

@@ -15,6 +15,7 @@
 //! - A signal goes only to a process that was proved to be this instance's (`inspect`).
 //! - This room prints nothing: what a user should know goes through `tracing`, and `cli` decides how it looks.
 
+mod clone;
 mod create;
 mod delete;
 mod error;
@@ -23,8 +24,11 @@ mod inspect;
 mod interrupt;
 mod message;
 mod prepare;
+mod protect;
 pub mod record;
 mod relay;
+mod reset;
+mod snapshot;
 mod start;
 mod status;
 mod stop;
@@ -34,13 +38,17 @@ use std::path::PathBuf;
 use crate::config::HostFacts;
 use crate::home::Home;
 
+pub use clone::{clone, rename};
 pub use create::{NewInstance, create, edit};
 pub use delete::{Deleted, delete};
 pub use error::Error;
 pub use inspect::{broken_row, inspect};
-pub use interrupt::Interrupts;
+pub use interrupt::{Interrupts, undone_by_interrupt};
+pub use protect::set_protected;
 pub use record::{Instance, Problem, Status};
 pub use relay::LogLine;
+pub use reset::factory_reset;
+pub use snapshot::{Change, SnapshotError, change_snapshot, list_snapshots};
 pub use start::{StartOptions, Started, foreground_arguments, shell_command, start};
 pub use stop::{stop, stop_forcibly};
 
