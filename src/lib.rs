@@ -1,7 +1,8 @@
 //! `limactl`: starts and looks after Linux virtual machines.
 //!
 //! Table of contents, in reading order: words (`cli`), stories (`instance`, `hostagent`, `disks`), skills (`driver`, `dns`, `ssh`, `guest`,
-//! `image`, `seed`), facts (`home`, `config`), machine (`process`, `sys`). Arrows between rooms point down this list only; skills
+//! `image`, `seed`, `template`), shared (`http`), facts (`home`, `config`, `query`, `document`), machine (`process`, `sys`). Arrows between rooms
+//! point down this list only; skills
 //! never import each other. `docs/architecture.md` is the map, with the invariants.
 //!
 //! The library half exists so that the binary stays thin and so that fuzzers reach pure code; it promises nothing to outsiders.
@@ -16,8 +17,11 @@ pub mod ssh;
 pub mod guest;
 pub mod image;
 pub mod seed;
+pub mod http;
+pub mod template;
 pub mod home;
 pub mod config;
+pub mod query;
 pub mod document;
 pub mod process;
 pub mod sys;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{World, say, until};
+use crate::support::{World, in_mount_namespace, until};
 
 const NO_TERMINAL: &str = "Terminal is not available, proceeding without opening an editor";
 
@@ -146,21 +146,6 @@ fn a_full_disk_is_told_and_nothing_is_left() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("no space left in `"), "{text}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "_config\n_locks\n", "{text}");
-}
-
-/// Runs a shell script where mounts are its own; `None`, and one line, where that is not possible.
-fn in_mount_namespace(world: &World, script: &str) -> Option<std::process::Output> {
-    let words: &[&str] = if nix::unistd::geteuid().is_root() { &["-m"] } else { &["-r", "-m"] };
-    let possible =
-        world.command("unshare").args(words).args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
-    if !possible.is_ok_and(|output| output.status.success()) {
-        say(&format!(
-            "skipped: a full disk, because `unshare {}` does not give this user mounts of its own",
-            words.join(" ")
-        ));
-        return None;
-    }
-    Some(world.command("unshare").args(words).args(["sh", "-c", script]).output().unwrap())
 }
 
 #[test]

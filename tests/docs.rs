@@ -42,6 +42,15 @@ fn every_direct_dependency_is_argued_and_no_other() {
 }
 
 #[test]
+fn the_page_of_templates_lists_what_is_compiled_in() {
+    let seen = World::new().limactl(["create", "--list-templates"]).seen().succeeded();
+    let names: BTreeSet<String> = seen.stdout.lines().map(str::to_owned).collect();
+    let page = read("docs/templates.md");
+    let (_, list) = page.split_once("## Compiled in").unwrap();
+    assert_eq!(first_cells(list), names);
+}
+
+#[test]
 fn the_map_has_every_room_and_no_other() {
     let mut rooms: BTreeSet<String> = BTreeSet::new();
     for entry in fs::read_dir(root().join("src")).unwrap().map(Result::unwrap) {

@@ -142,3 +142,153 @@ fn a_reader_that_goes_away_is_no_error() {
     let output = world.command("bash").args(["-o", "pipefail", "-c", &script]).output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 }
+
+/// Without its colours, of which there must be some.
+fn uncolored(text: &str) -> String {
+    assert!(text.contains("\x1b[0m"), "{text}");
+    ["\x1b[36m", "\x1b[32m", "\x1b[95m", "\x1b[0m"]
+        .iter()
+        .fold(text.to_owned(), |text, color| text.replace(color, ""))
+}
+
+#[test]
+fn yaml_is_a_document_for_each_instance_and_says_what_json_says() {
+    let world = World::new();
+    world.create_with("a", "message: \"two\\nlines: \\\"x\\\"\\n\"\nenv: {NO: \"yes\", N: \"1\"}\n");
+    world.create("b");
+    let json = world.limactl(["list", "--json"]).seen().succeeded().stdout;
+    let yaml = world.limactl(["list", "--format", "yaml"]).seen().succeeded().stdout;
+    assert!(yaml.starts_with("name: a\nhostname: lima-a\nstatus: Stopped\n"), "{yaml}");
+    let documents: Vec<String> = yaml
+        .split("\n---\n")
+        .map(|text| serde_yaml::from_str::<Value>(text).unwrap().to_string() + "\n")
+        .collect();
+    assert_eq!(documents.concat(), json);
+}
+
+#[test]
+fn a_terminal_gets_colours_and_an_indent_and_the_same_content() {
+    let world = World::new();
+    world.create("a");
+    let plain = world.json("a");
+    let colored = |words: &[&str]| {
+        uncolored(&world.limactl(words).env("_LIMA_OUTPUT_IS_TTY", "1").seen().succeeded().stdout)
+    };
+    let json = colored(&["list", "--json"]);
+    assert!(json.starts_with("{\n    \"name\": \"a\",\n    \"hostname\": \"lima-a\",\n"), "{json}");
+    assert_eq!(
+        serde_json::from_str::<Value>(&json).unwrap(),
+        serde_json::from_str::<Value>(&world.limactl(["list", "--json"]).seen().stdout).unwrap()
+    );
+    let yaml = colored(&["list", "--format=yaml"]);
+    assert!(yaml.starts_with("---\nname: a\n"), "{yaml}");
+    assert_eq!(serde_yaml::from_str::<Value>(&yaml).unwrap()["cpus"], plain["cpus"]);
+}
+
+#[test]
+fn templates_reach_every_field_down_into_the_configuration() {
+    let world = World::new();
+    world.create_with(
+        "a",
+        "env: {K: \"<&>\"}\nparam: {P: v}\nprovision: [{script: \"#!/bin/sh\\necho $PARAM_P\\n\"}]\n",
+    );
+    for (template, text) in [
+        ("{{.Name}} {{.Disk}} {{.Status}} {{.SSHLocalPort}} {{.Protected}}", "a 33554432 Stopped 0 false"),
+        ("unix://{{.Dir}}/sock/docker.sock", "unix://<LH>/a/sock/docker.sock"),
+        ("{{.LimaHome}} {{.Param.P}} {{.Param.none}}", "<LH> v <no value>"),
+        (
+            "{{.Config.VMType}} {{.Config.CPUs}} {{.Config.SSH.LocalPort}} {{.Config.User.UID}}",
+            "qemu 1 0 UID",
+        ),
+        (
+            "{{json .Config.Env}}{{range .Config.Images}} {{.Location}}{{end}}",
+            "{\"K\":\"<&>\"} <W>/image.qcow2",
+        ),
+        (
+            "{{len .Networks}} {{missing .Message}} {{json .Config.HostResolver}}",
+            "0 <missing> {\"enabled\":true,\"ipv6\":false}",
+        ),
+        ("{{yaml .Param | indent 4}}", "    ---\n    P: v"),
+        ("plain", "plain"),
+    ] {
+        let uid = world.json("a")["config"]["user"]["uid"].to_string();
+        let text = text.replace("UID", &uid);
+        let seen = world.limactl(["list", "--format", template]).seen().succeeded();
+        assert_eq!(seen.stdout, format!("{text}\n"), "{template}");
+    }
+    let seen = world.limactl(["list", "-f", "{{json .}}"]).seen().succeeded();
+    assert!(
+        seen.stdout.starts_with("{\"name\":\"a\",\"hostname\":\"lima-a\",\"status\":\"Stopped\",\"dir\":"),
+        "{seen:#?}"
+    );
+}
+
+#[test]
+fn a_template_that_asks_for_what_there_is_not_prints_nothing() {
+    let world = World::new();
+    world.create("a");
+    for (template, message) in [
+        (
+            "{{.Unknown}}",
+            "template: format:1:2: executing \"format\" at <.Unknown>: can't evaluate field Unknown in type store.FormatData",
+        ),
+        (
+            "{{.Name}} {{.Config.Unknown}}",
+            "template: format:1:19: executing \"format\" at <.Config.Unknown>: can't evaluate field Unknown in type *limatype.LimaYAML",
+        ),
+        ("{{.Name | nope}}", "invalid go template: template: format:1: function \"nope\" not defined"),
+    ] {
+        world.limactl(["list", "--format", template]).fatal(message).run().done();
+    }
+    world
+        .limactl(["list", "--format", "{{"])
+        .seen()
+        .ended_with(1)
+        .says("invalid go template: template: format:1")
+        .done();
+}
+
+#[test]
+fn the_fields_of_templates_are_listed_also_in_an_empty_home() {
+    let world = World::new();
+    let seen = world.limactl(["list", "--list-fields"]).seen().succeeded();
+    let fields: Vec<&str> = seen.stdout.lines().collect();
+    assert_eq!(
+        (fields.len(), fields.first(), fields.last()),
+        (23, Some(&"AdditionalDisks"), Some(&"VMType"))
+    );
+    assert!(!fields.contains(&"LimaHome"));
+    assert!(!world.lima_home().exists());
+}
+
+#[test]
+fn broken_instances_are_shown_in_every_format() {
+    let world = World::new();
+    std::fs::create_dir_all(world.lima_home().join("noyaml")).unwrap();
+    let seen = world.limactl(["list", "--format=yaml"]).seen().succeeded();
+    assert!(seen.stdout.starts_with("name: noyaml\nhostname: \"\"\nstatus: Broken\n"), "{seen:#?}");
+    assert!(
+        seen.stdout.contains("errors:\n- Op: open\n  Path: <LH>/noyaml/lima.yaml\n  Err: 2\n"),
+        "{seen:#?}"
+    );
+    let seen = world.limactl(["list", "--format", "{{.Name}} {{.Status}} {{.Errors}}"]).seen().succeeded();
+    assert_eq!(seen.stdout, "noyaml Broken [open <LH>/noyaml/lima.yaml: no such file or directory]\n");
+}
+
+#[test]
+fn a_narrow_terminal_hides_columns_and_all_fields_shows_them() {
+    let world = World::new();
+    world.create("a");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_limactl"), world.path("bin/limactl")).unwrap();
+    let header = |columns: u16, words: &str| {
+        let script = format!("stty cols {columns}; limactl list {words}");
+        let output = world.command("script").args(["-qec", &script, "/dev/null"]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(header(79, ""), "NAME STATUS SSH CPUS MEMORY DISK");
+    assert_eq!(header(80, ""), "NAME STATUS SSH CPUS MEMORY DISK DIR");
+    let all = "NAME STATUS SSH VMTYPE ARCH CPUS MEMORY DISK DIR";
+    assert_eq!(header(96, ""), all);
+    assert_eq!(header(40, "--all-fields"), all);
+}

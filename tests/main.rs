@@ -13,16 +13,34 @@ mod disk;
 mod clone;
 /// States of an instance that it can go back to.
 mod snapshot;
+/// Images come over http(s) whole or not at all, once for all, and are kept.
+mod download;
 /// From Stopped to READY, and what is said on the way.
 mod start;
 /// From Running to Stopped, in order or by force; restart; delete.
 mod stop;
 /// What there is and how it is, as a table, as names and as JSON.
 mod list;
+/// Shells complete commands, flags, and the names of what there is.
+mod completion;
+/// Events are seen as they happen, of instances that come later too.
+mod watch;
+/// Other programs add commands.
+mod plugins;
+/// What upstream's limactl runs is listed, entered and stopped here, and never cleaned.
+mod foreign;
+/// What the guest's display shows.
+mod screenshot;
+/// The manual and the schema are made from what the program knows.
+mod generate;
 /// Commands in the guest, with their output and their exit codes.
 mod shell;
 /// A file can be checked without making anything.
 mod validate;
+/// `limactl yq` is yq.
+mod yq;
+/// A template is found wherever it is, and becomes one text that needs no other.
+mod template;
 /// How any ssh program reaches the guest.
 mod show_ssh;
 /// Wrong words on the command line have upstream's answers.

@@ -64,20 +64,9 @@ fn what_is_not_in_this_version_is_refused_by_name() {
     for (words, what) in [
         (&["info"][..], "`limactl info`"),
         (&["edit", "x"], "`limactl edit`"),
-        (&["list", "--yq", "."], "flag `--yq` of `limactl list`"),
-        (&["list", "--format", "yaml"], "`--format yaml` of `limactl list`"),
         (&["start", "--set", ".cpus=3", "x"], "flag `--set` of `limactl start`"),
     ] {
         world.limactl(words).fatal(&format!("{what} is not in this version yet")).run().done();
-    }
-    for (locator, what) in [
-        ("template:alpine", "templates such as"),
-        ("https://example.com/a.yaml", "templates from the network such as"),
-        ("./disk.qcow2", "instances from a bare image such as"),
-    ] {
-        let answer =
-            format!("{what} `{locator}` are not in this version yet (hint: pass the path of a YAML file)");
-        world.limactl(["create", "--name=y", locator]).fatal(&answer).run().done();
     }
 }
 

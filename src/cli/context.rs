@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::host;
 use super::logging::{self, Format, Level, Logger};
+use super::progress;
 use super::tree::Global;
 use crate::home::Home;
 use crate::instance::Context;
@@ -64,6 +65,7 @@ impl App {
             executable: std::env::current_exe().context("cannot tell the path of limactl itself")?,
             debug: self.logger.level >= Level::Debug,
             relay: Box::new(logging::relay),
+            progress: progress::shown(self.logger.format),
         })
     }
 

@@ -53,6 +53,9 @@ pub struct EditArgs {
     /// Programs for x86_64 in a guest on Apple silicon
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub rosetta: Option<bool>,
+    /// Change the file by an expression of yq, for example '.cpus = 2'
+    #[arg(long, value_name = "EXPR", action = ArgAction::Append)]
+    pub set: Vec<String>,
     /// Set a parameter that the file defines
     #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append)]
     pub param: Vec<String>,
@@ -174,6 +177,7 @@ impl EditArgs {
         edits.extend(self.networks()?);
         edits.extend(self.nested_virt.map(Edit::NestedVirtualization));
         edits.extend(self.rosetta.map(Edit::Rosetta));
+        edits.extend(self.set.iter().cloned().map(Edit::Set));
         for word in &self.param {
             edits.push(param(word)?);
         }
@@ -362,8 +366,13 @@ mod tests {
 
     #[test]
     fn edits_come_in_one_order() {
-        let args =
-            EditArgs { disk: Some(2.5), cpus: Some(2), shell: Some("/bin/sh".into()), ..EditArgs::default() };
+        let args = EditArgs {
+            disk: Some(2.5),
+            cpus: Some(2),
+            set: vec![".cpus = 3".into()],
+            shell: Some("/bin/sh".into()),
+            ..EditArgs::default()
+        };
         let new = NewArgs { plain: Some(true), ..NewArgs::default() };
         let more =
             CreateFlags { port_forward: vec![" 8080 : 80 , static=T".into()], new, ..CreateFlags::default() };
@@ -371,6 +380,7 @@ mod tests {
             args.edits_with(&more, &test_facts()).unwrap(),
             [
                 Edit::Cpus(2),
+                Edit::Set(".cpus = 3".into()),
                 Edit::Disk(2.5),
                 Edit::Plain(true),
                 Edit::PortForwards(vec![PortForward {
@@ -381,7 +391,7 @@ mod tests {
                 Edit::Shell("/bin/sh".into()),
             ]
         );
-        assert_eq!(args.edits(&test_facts()).unwrap().len(), 3);
+        assert_eq!(args.edits(&test_facts()).unwrap().len(), 4);
     }
 
     #[test]

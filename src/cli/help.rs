@@ -2,27 +2,67 @@
 
 use clap::{Arg, Command};
 
+use super::plugins::Plugin;
 use super::words::is_boolean;
 
 /// The commands that most people need, in the order of a first day.
 const BASIC: [&str; 8] = ["create", "start", "stop", "shell", "list", "delete", "edit", "restart"];
 
-/// The help of the command at `path`; of the program itself if the path is empty or unknown.
-pub fn text(root: &Command, path: &[String]) -> String {
+/// Commands that have nothing to run and are shown as topics.
+const TOPICS: [&str; 1] = ["yq-restrictions"];
+/// Commands about the program itself, below the others.
+const ADDITIONAL: [&str; 2] = ["completion", "help"];
+
+/// Whether `name` is a text to read rather than something to run.
+pub fn is_topic(name: &str) -> bool {
+    TOPICS.contains(&name)
+}
+
+/// Adds the topics to the commands.
+pub fn add_topics_to(root: Command) -> Command {
+    root.subcommand(
+        Command::new(TOPICS[0])
+            .hide(true)
+            .about("What yq expressions may not do")
+            .long_about(YQ_RESTRICTIONS),
+    )
+}
+
+const YQ_RESTRICTIONS: &str = "What yq expressions may not do
+
+Expressions of --set, --yq, --filter and `limactl template yq` are evaluated inside limactl, by its own reader of yq's
+language. They see the document that they are run on and nothing else:
+
+  env, strenv, envsubst              environment variables: \"env operations have been disabled\"
+  load, load_str, load_xml, ...      files: \"file operations have been disabled\"
+  system                             other programs: \"system operations are disabled\"
+
+A shell puts a variable's value into an expression before limactl sees it:
+
+  limactl create --set \".env.TOKEN = \\\"$TOKEN\\\"\" template:default";
+
+/// The help of the command at `path`; of the program itself, with other programs' commands, if the path is empty or unknown.
+pub fn text(root: &Command, path: &[String], plugins: &[Plugin]) -> String {
     let mut command = root;
     for name in path {
         command = command.find_subcommand(name).unwrap_or(command);
     }
     let mut text = about(command);
+    if is_topic(command.get_name()) {
+        return text;
+    }
     text.push_str(&format!("\nUsage:\n  {}\n", usage(command)));
     let aliases: Vec<&str> = command.get_all_aliases().collect();
     if !aliases.is_empty() {
         text.push_str(&format!("\nAliases:\n  {}, {}\n", command.get_name(), aliases.join(", ")));
     }
-    text.push_str(&commands(command, path.is_empty()));
+    text.push_str(&if path.is_empty() { groups(command, plugins) } else { commands(command) });
     let is_global = |arg: &&Arg| arg.is_global_set() && !path.is_empty() && arg.get_long() != Some("help");
     text.push_str(&flags("Flags", command.get_arguments().filter(|arg| !is_global(arg))));
     text.push_str(&flags("Global Flags", command.get_arguments().filter(is_global)));
+    if path.is_empty() {
+        text.push_str(&topics(command));
+    }
     if command.has_subcommands() {
         let name = command.get_bin_name().unwrap_or("limactl");
         text.push_str(&format!("\nUse \"{name} [command] --help\" for more information about a command.\n"));
@@ -35,27 +75,61 @@ fn about(command: &Command) -> String {
     format!("{}\n", long.map(ToString::to_string).unwrap_or_default())
 }
 
-fn usage(command: &Command) -> String {
+pub fn usage(command: &Command) -> String {
     let usage = command.clone().render_usage().to_string();
     usage.trim_start_matches("Usage:").trim().to_owned()
 }
 
-fn commands(command: &Command, is_root: bool) -> String {
+fn visible(command: &Command) -> Vec<&Command> {
     let mut visible: Vec<&Command> = command.get_subcommands().filter(|sub| !sub.is_hide_set()).collect();
     visible.sort_by_key(|sub| sub.get_name());
-    if !is_root {
-        return section("Available Commands", visible.into_iter().map(command_line));
-    }
-    let basic = BASIC.iter().filter_map(|name| command.find_subcommand(name));
-    let advanced = visible.into_iter().filter(|sub| !BASIC.contains(&sub.get_name()));
-    let help = "  help            Help about any command\n".to_owned();
+    visible
+}
+
+fn commands(command: &Command) -> String {
+    section("Available Commands", visible(command).into_iter().map(command_line))
+}
+
+/// The groups of the program's own help.
+fn groups(root: &Command, plugins: &[Plugin]) -> String {
+    let all = visible(root);
+    let basic = BASIC.iter().filter_map(|name| root.find_subcommand(name));
+    let is_advanced =
+        |sub: &&&Command| !BASIC.contains(&sub.get_name()) && !ADDITIONAL.contains(&sub.get_name());
+    let advanced = all.iter().filter(is_advanced);
+    let additional = all.iter().filter(|sub| ADDITIONAL.contains(&sub.get_name()));
+    let help = line("help", "Help about any command");
+    // A command of ours wins over another program's.
+    let plugins =
+        plugins.iter().filter(|plugin| plugin.is_visible() && root.find_subcommand(&plugin.name).is_none());
     section("Basic Commands", basic.map(command_line))
-        + &section("Advanced Commands", advanced.map(command_line).chain([help]))
+        + &section("Advanced Commands", advanced.map(|sub| command_line(sub)))
+        + &section(
+            "Available Plugins (Experimental)",
+            plugins.map(|plugin| line(&plugin.name, &plugin.description)),
+        )
+        + &section("Additional Commands", additional.map(|sub| command_line(sub)).chain([help]))
+}
+
+fn topics(root: &Command) -> String {
+    let topics = TOPICS.iter().filter_map(|name| root.find_subcommand(name));
+    section(
+        "Additional help topics",
+        topics.map(|topic| line(&format!("limactl {}", topic.get_name()), &short(topic))),
+    )
+}
+
+fn short(command: &Command) -> String {
+    command.get_about().map(ToString::to_string).unwrap_or_default()
 }
 
 fn command_line(command: &Command) -> String {
-    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    format!("  {:<15} {about}\n", command.get_name())
+    line(command.get_name(), &short(command))
+}
+
+fn line(name: &str, about: &str) -> String {
+    let line = format!("  {name:<15} {about}");
+    format!("{}\n", line.trim_end())
 }
 
 fn section(title: &str, lines: impl Iterator<Item = String>) -> String {
@@ -76,7 +150,7 @@ fn flags<'a>(title: &str, args: impl Iterator<Item = &'a Arg>) -> String {
 }
 
 /// `  -f, --force` or `      --name NAME`.
-fn flag_name(arg: &Arg) -> String {
+pub fn flag_name(arg: &Arg) -> String {
     let short = arg.get_short().map_or("    ".to_owned(), |short| format!("-{short}, "));
     let mut name = format!("  {short}--{}", arg.get_long().unwrap_or_default());
     if !is_boolean(arg) {
@@ -86,7 +160,7 @@ fn flag_name(arg: &Arg) -> String {
     name
 }
 
-fn flag_help(arg: &Arg) -> String {
+pub fn flag_help(arg: &Arg) -> String {
     let mut help = arg.get_help().map(ToString::to_string).unwrap_or_default();
     if let ([default], false) = (arg.get_default_values(), is_boolean(arg)) {
         help.push_str(&format!(" (default {})", default.to_string_lossy()));
@@ -102,7 +176,7 @@ mod tests {
         let mut root = super::super::tree::command();
         root.build();
         let path: Vec<String> = path.iter().map(|s| s.to_string()).collect();
-        text(&root, &path)
+        text(&root, &path, &[])
     }
 
     #[test]
@@ -112,6 +186,34 @@ mod tests {
             assert!(text.contains(name), "{name}\n{text}");
         }
         assert!(!text.contains("hostagent") && !text.contains("usernet"), "{text}");
+        assert!(text.contains("\nAdditional help topics:\n  limactl yq-restrictions "), "{text}");
+        assert!(text.contains("\nAdditional Commands:\n  completion "), "{text}");
+    }
+
+    #[test]
+    fn plugins_have_a_group_of_their_own() {
+        let mut root = super::super::tree::command();
+        root.build();
+        let plugin = |name: &str, description: &str| Plugin {
+            name: name.into(),
+            path: format!("/x/limactl-{name}").into(),
+            description: description.into(),
+        };
+        let text = text(
+            &root,
+            &[],
+            &[plugin("list", ""), plugin("mcp", "Serve"), plugin("none", ""), plugin("url-x", "")],
+        );
+        assert!(
+            text.contains("\nAvailable Plugins (Experimental):\n  mcp             Serve\n  none\n\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_topic_is_only_read() {
+        let text = help(&["yq-restrictions"]);
+        assert!(text.starts_with("What yq expressions may not do\n\n") && !text.contains("Usage:"), "{text}");
     }
 
     #[test]

@@ -59,6 +59,19 @@ pub fn collect() -> Result<HostFacts, Error> {
     })
 }
 
+/// The paths by which this program is known, in upstream's order: as it was called, then with symbolic links resolved.
+pub fn programs(cwd: &Path) -> Vec<PathBuf> {
+    let called = std::env::args_os().next().map(PathBuf::from);
+    let called = called.and_then(|word| match word.components().count() {
+        1 => crate::process::find(&word.to_string_lossy()).ok(),
+        _ => Some(cwd.join(word)),
+    });
+    let resolved = std::env::current_exe().and_then(|path| path.canonicalize()).ok();
+    let mut programs: Vec<PathBuf> = called.into_iter().collect();
+    programs.extend(resolved.filter(|path| !programs.contains(path)));
+    programs
+}
+
 /// `LIMA_HOME`, else `~/.lima`; absolute, and with symbolic links resolved if it exists.
 fn lima_home(variable: Option<PathBuf>, home: Option<&Path>) -> Result<PathBuf, Error> {
     let path = match (variable, home) {

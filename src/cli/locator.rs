@@ -1,21 +1,10 @@
-//! Which instance `create` and `start` mean, and where a new one's text comes from.
-//!
-//! A bare word that can be an instance name is one; everything else is a locator: a path, `file://…`, `-` for standard input. Locators that
-//! come in a later version are refused by name.
-
-use std::io::Read;
-use std::path::{Path, PathBuf};
+//! Which instance `create` and `start` mean: a bare word that can be an instance name is one; everything else is a template's locator.
 
 use thiserror::Error;
 
 use crate::config::HostFacts;
 use crate::config::name::{self, NameError};
-
-/// Larger texts are no templates; the same limit as for templates from the network.
-const MAX_TEXT: u64 = 4 << 20;
-
-const IMAGE_FORMATS: [&str; 5] = [".img", ".qcow2", ".raw", ".iso", ".ipsw"];
-const IMAGE_COMPRESSIONS: [&str; 4] = [".gz", ".xz", ".bz2", ".zstd"];
+use crate::template::{self, Library, Locator, Template, Web};
 
 #[derive(Debug, Error)]
 pub enum Error {
@@ -27,46 +16,18 @@ pub enum Error {
     StdinWithoutName,
     #[error("cannot use --tty=true when reading template from stdin")]
     StdinWithTty,
-    #[error("can't determine instance name from template locator `-`")]
-    NoNameForStdin,
-    #[error("{what} `{locator}` are not in this version yet (hint: pass the path of a YAML file)")]
-    NotYet { what: &'static str, locator: String },
-    #[error("don't know how to interpret `{0}` as a template locator")]
-    Empty(String),
-    #[error("`{0}` is larger than 4 MiB, which no template is")]
-    TooLarge(String),
-    #[error("open {path}")]
-    Open {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("cannot read `{locator}`")]
-    Read {
-        locator: String,
-        #[source]
-        source: std::io::Error,
-    },
 }
+
+/// The template of an instance that is made of nothing in particular.
+pub const DEFAULT: &str = "template:default";
 
 /// What the argument and `--name` mean together.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Target {
     /// The instance of that name, or a new one from the default template.
     Named(String),
-    /// A new instance from a text.
-    FromText { name: String, locator: Locator },
-}
-
-/// Where a text is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Locator {
-    Stdin,
-    /// What was typed, and the path that it means.
-    File {
-        typed: String,
-        path: PathBuf,
-    },
+    /// A new instance from a text, with the name that was given.
+    FromText { name: Option<String>, locator: String },
 }
 
 /// Sorts out the argument of `create` and `start`. `tty_demanded`: `--tty=true` was given.
@@ -79,12 +40,11 @@ pub fn target(argument: Option<&str>, name_flag: Option<&str>, tty_demanded: boo
     if argument.is_empty() {
         return Ok(Target::Named(name_flag.unwrap_or("default").to_owned()));
     }
-    if argument == "-" {
-        return match name_flag {
-            None => Err(Error::StdinWithoutName),
-            Some(_) if tty_demanded => Err(Error::StdinWithTty),
-            Some(name) => Ok(Target::FromText { name: name.to_owned(), locator: Locator::Stdin }),
-        };
+    if argument == "-" && name_flag.is_none() {
+        return Err(Error::StdinWithoutName);
+    }
+    if argument == "-" && tty_demanded {
+        return Err(Error::StdinWithTty);
     }
     if name::check_instance(argument).is_ok() {
         return match name_flag {
@@ -94,86 +54,50 @@ pub fn target(argument: Option<&str>, name_flag: Option<&str>, tty_demanded: boo
             _ => Ok(Target::Named(argument.to_owned())),
         };
     }
-    let locator = Locator::parse(argument)?;
-    let name = match name_flag {
-        Some(name) => name.to_owned(),
-        None => locator.instance_name()?,
+    if let Some(advice) = argument.strip_prefix("template:").and_then(removed_advice) {
+        tracing::warn!("{advice}");
+    }
+    Ok(Target::FromText { name: name_flag.map(str::to_owned), locator: argument.to_owned() })
+}
+
+fn removed_advice(name: &str) -> Option<String> {
+    template::removed_advice(name.strip_prefix("//").unwrap_or(name))
+}
+
+/// Everything that locators can lead this user to.
+pub fn library<'a>(host: &'a HostFacts, web: &'a dyn Web) -> Library<'a> {
+    Library::new(host, super::host::programs(&host.cwd), web)
+}
+
+/// The name and the place of a new instance's text; the name that was given, else the one that the place stands for.
+pub fn locate(
+    library: &Library,
+    name: Option<String>,
+    typed: &str,
+) -> Result<(String, Locator), template::Error> {
+    let locator = library.locate(typed)?;
+    let name = match name {
+        Some(name) => name,
+        None => locator.instance_name(library.host())?,
     };
-    Ok(Target::FromText { name, locator })
+    Ok((name, locator))
 }
 
-impl Locator {
-    /// Understands a locator. Schemes and files that come in a later version are refused by name.
-    pub fn parse(text: &str) -> Result<Locator, Error> {
-        let not_yet = |what| Err(Error::NotYet { what, locator: text.to_owned() });
-        if text == "-" {
-            return Ok(Locator::Stdin);
-        }
-        let path = match text.split_once(':') {
-            Some(("template", _)) => return not_yet("templates such as"),
-            Some(("github", _)) => return not_yet("github: locators such as"),
-            Some(("http" | "https", _)) => return not_yet("templates from the network such as"),
-            Some(("file", rest)) => rest.strip_prefix("//").unwrap_or(rest),
-            _ => text,
-        };
-        if is_image(path) {
-            return not_yet("instances from a bare image such as");
-        }
-        Ok(Locator::File { typed: text.to_owned(), path: PathBuf::from(path) })
+/// The template of a new instance that only has a name. Who names another one than `default` may have meant a template.
+pub fn default_template(library: &Library, name: &str) -> Result<Template, template::Error> {
+    if name != "default" {
+        tracing::info!("Creating an instance `{name}` from {DEFAULT} (Not from template:{name})");
+        tracing::warn!("This form is deprecated. Use `limactl create --name={name} {DEFAULT}` instead");
     }
-
-    /// What messages call it.
-    pub fn text(&self) -> &str {
-        match self {
-            Locator::Stdin => "-",
-            Locator::File { typed, .. } => typed,
-        }
-    }
-
-    /// The instance name that a file stands for; standard input stands for none.
-    pub fn instance_name(&self) -> Result<String, Error> {
-        match self {
-            Locator::Stdin => Err(Error::NoNameForStdin),
-            Locator::File { path, .. } => Ok(name::from_file(&path.to_string_lossy())?),
-        }
-    }
-
-    /// Reads the whole text.
-    pub fn read(&self, host: &HostFacts) -> Result<Vec<u8>, Error> {
-        let mut bytes = Vec::new();
-        let read = match self {
-            Locator::Stdin => std::io::stdin().lock().take(MAX_TEXT + 1).read_to_end(&mut bytes),
-            Locator::File { path, .. } => {
-                let file = open(path, host)?;
-                file.take(MAX_TEXT + 1).read_to_end(&mut bytes)
-            }
-        };
-        read.map_err(|source| Error::Read { locator: self.text().to_owned(), source })?;
-        match bytes.len() as u64 {
-            0 => Err(Error::Empty(self.text().to_owned())),
-            size if size > MAX_TEXT => Err(Error::TooLarge(self.text().to_owned())),
-            _ => Ok(bytes),
-        }
-    }
-}
-
-/// Opens a file that is named relative to where the program was started; the message has the path in full, as upstream's.
-fn open(path: &Path, host: &HostFacts) -> Result<std::fs::File, Error> {
-    let path = host.cwd.join(path);
-    std::fs::File::open(&path).map_err(|source| Error::Open { path, source })
-}
-
-fn is_image(path: &str) -> bool {
-    let bare = IMAGE_COMPRESSIONS.iter().find_map(|suffix| path.strip_suffix(suffix)).unwrap_or(path);
-    IMAGE_FORMATS.iter().any(|suffix| bare.ends_with(suffix))
+    library.read(DEFAULT)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn file(path: &str) -> Locator {
-        Locator::File { typed: path.into(), path: path.into() }
+    fn from_text(name: Option<&str>, locator: &str) -> Target {
+        Target::FromText { name: name.map(str::to_owned), locator: locator.to_owned() }
     }
 
     #[test]
@@ -183,18 +107,11 @@ mod tests {
         assert_eq!(target(Some(""), Some("x"), false).unwrap(), named("x"));
         assert_eq!(target(Some("docker"), None, false).unwrap(), named("docker"));
         assert_eq!(target(Some("x.qcow2"), None, false).unwrap(), named("x.qcow2"));
-        assert_eq!(
-            target(Some("dir/UP.yaml"), None, false).unwrap(),
-            Target::FromText { name: "up".into(), locator: file("dir/UP.yaml") }
-        );
-        assert_eq!(
-            target(Some("i.yaml"), Some("c"), false).unwrap(),
-            Target::FromText { name: "c".into(), locator: file("i.yaml") }
-        );
-        let url = target(Some("file:///w/i.yaml"), Some("u"), false).unwrap();
-        assert!(
-            matches!(url, Target::FromText { locator: Locator::File { path, .. }, .. } if path == Path::new("/w/i.yaml"))
-        );
+        for locator in ["dir/UP.yaml", "i.yaml", "template:x", "./x.qcow2", "https://h/x", "github:o"] {
+            assert_eq!(target(Some(locator), None, false).unwrap(), from_text(None, locator));
+        }
+        assert_eq!(target(Some("i.yaml"), Some("c"), false).unwrap(), from_text(Some("c"), "i.yaml"));
+        assert_eq!(target(Some("-"), Some("c"), false).unwrap(), from_text(Some("c"), "-"));
     }
 
     #[test]
@@ -213,21 +130,5 @@ mod tests {
             error("i.yaml", Some("a--b"), false)
                 .starts_with("instance name `a--b` is not a valid identifier")
         );
-        assert!(error("./My File.yaml", None, false).starts_with("filename `my file` is invalid"));
-    }
-
-    #[test]
-    fn what_comes_later_is_refused_by_name() {
-        for (locator, words) in [
-            ("template:alpine", "templates such as `template:alpine`"),
-            ("template://x", "templates such as"),
-            ("github:lima-vm", "github: locators"),
-            ("https://example.com/a.yaml", "templates from the network"),
-            ("/img/a.qcow2", "bare image"),
-            ("file:///img/a.img.xz", "bare image"),
-        ] {
-            let error = Locator::parse(locator).unwrap_err().to_string();
-            assert!(error.contains(words), "{error}");
-        }
     }
 }

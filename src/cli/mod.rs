@@ -11,26 +11,39 @@
 
 mod clone;
 mod context;
+mod complete;
+mod complete_words;
+mod completion;
 mod create;
 mod delete;
 mod disk;
 mod edit_values;
 mod edits;
 mod factory_reset;
+mod expressions;
+mod generate_doc;
+mod generate_jsonschema;
 mod go_text;
 mod help;
 mod host;
 mod hostagent;
 mod list;
-mod list_json;
+mod list_record;
 mod list_table;
+mod list_template;
 mod locator;
 pub mod logging;
+mod manual;
+mod paint;
 mod planned;
 mod prompt;
 mod protect;
+mod progress;
+mod prune;
+mod plugins;
 mod report;
 mod restart;
+mod screenshot;
 mod shell;
 mod shell_env;
 mod show_ssh;
@@ -39,10 +52,16 @@ mod ssh_profile;
 mod start;
 mod stop;
 mod suggest;
+mod template;
 mod tree;
+mod usage_error;
 mod validate;
+mod watch;
+mod watch_text;
 mod words;
 mod yaml_text;
+mod yq;
+mod yq_flags;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -50,6 +69,7 @@ use std::time::Instant;
 
 use context::App;
 use logging::Logger;
+use plugins::Places;
 use tree::Action;
 use words::{Request, Sorted};
 
@@ -64,38 +84,65 @@ pub fn run() -> ExitCode {
 }
 
 fn answer(logger: Logger) -> ExitCode {
-    let words: Vec<String> =
-        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let argv: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some(words) = yq::words(&argv) {
+        return yq::run(words);
+    }
+    let words: Vec<String> = argv.into_iter().skip(1).collect();
     let mut root = tree::command();
     root.build();
-    match words::read(&root, &words) {
+    let places = Places::of_this_process();
+    match words::read(&root, &words, &|name| places.find(name)) {
         Err(error) => report::finish(Err(error.into()), &logger),
         Ok(Request::Version) => {
             report::finish(print(&format!("limactl version {}\n", tree::VERSION)), &logger)
         }
-        Ok(Request::Help(path)) => report::finish(print(&help::text(&root, &path)), &logger),
+        Ok(Request::Help(path)) => {
+            // Only the program's own help names other programs' commands.
+            let plugins = if path.is_empty() { places.plugins() } else { Vec::new() };
+            report::finish(print(&help::text(&root, &path, &plugins)), &logger)
+        }
         Ok(Request::UnknownHelpTopic(words)) => {
-            eprintln!("Unknown help topic [`{}`]\n{}", words.join(" "), help::text(&root, &[]));
+            let help = help::text(&root, &[], &places.plugins());
+            eprintln!("Unknown help topic [`{}`]\n{help}", words.join(" "));
             ExitCode::SUCCESS
         }
+        Ok(Request::Complete { words, described }) => {
+            let answer = complete::answer(&root, &words, &places);
+            eprint!("{}", answer.note());
+            report::finish(print(&answer.text(described)), &logger)
+        }
+        Ok(Request::Plugin(plugin)) => match with_flags(root, &plugin.argv, logger) {
+            Ok((_, app)) => report::finish(places.run(&plugin), &app.logger),
+            Err(error) => report::finish(Err(error), &logger),
+        },
         Ok(Request::Run(sorted)) => run_sorted(root, &sorted, logger),
     }
 }
 
 fn run_sorted(root: clap::Command, sorted: &Sorted, logger: Logger) -> ExitCode {
-    let line = match tree::convert(root, &sorted.argv) {
-        Ok(line) => line,
+    match with_flags(root, &sorted.argv, logger) {
+        Ok((action, app)) => report::finish(run_action(action, sorted, &app), &app.logger),
         // A planned flag need not have the form that clap was told.
-        Err(error) => return report::finish(Err(error.into()), &logger),
-    };
+        Err(error) => report::finish(Err(error), &logger),
+    }
+}
+
+/// Types the words, applies the global flags and lets the log flow.
+fn with_flags(
+    root: clap::Command,
+    argv: &[String],
+    logger: Logger,
+) -> Result<(Option<Action>, App), anyhow::Error> {
+    let line = tree::convert(root, argv)?;
     // The agent's own log is JSON lines, whatever was asked of the rest.
     let is_agent = matches!(line.command, Some(Action::Hostagent(_)));
-    let app = match App::new(&line.global, is_agent, logger) {
-        Ok(app) => app,
-        Err(error) => return report::finish(Err(error.into()), &logger),
-    };
+    let mut app = App::new(&line.global, is_agent, logger)?;
+    if let Some(Action::Watch(args)) = &line.command {
+        app.logger.level = app.logger.level.min(args.level());
+    }
     app.logger.install();
-    report::finish(run_action(line.command, sorted, &app), &app.logger)
+    Ok((line.command, app))
 }
 
 fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
@@ -118,7 +165,14 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::List(args)) => list::run(args, app),
         Some(Action::Shell(args)) => shell::run(args, app),
         Some(Action::Validate(args)) => validate::run(args, app),
+        Some(Action::Prune(args)) => prune::run(args, app),
+        Some(Action::Template(args)) => template::run(args, app),
         Some(Action::ShowSsh(args)) => show_ssh::run(args, app),
+        Some(Action::Watch(args)) => watch::run(args, app),
+        Some(Action::Screenshot(args)) => screenshot::run(args, app),
+        Some(Action::GenerateDoc(args)) => generate_doc::run(args, app),
+        Some(Action::GenerateJsonschema(args)) => generate_jsonschema::run(args, app),
+        Some(Action::Completion(args)) => completion::run(args),
         Some(Action::Hostagent(args)) => hostagent::run(args, app),
         // `words` shows help in this case.
         None => Ok(()),
@@ -127,8 +181,12 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
 
 /// Writes to standard output in one piece. A reader that has gone away has what it wanted.
 fn print(text: &str) -> Outcome {
+    print_bytes(text.as_bytes())
+}
+
+fn print_bytes(bytes: &[u8]) -> Outcome {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(anyhow::Error::new(error).context("cannot write to standard output"))
         }

@@ -52,28 +52,8 @@ const COMMANDS: &[Planned] = &[
         ),
     ),
     command("edit", "Change the configuration of an instance or a file", "[INSTANCE|FILE.yaml]", &["start"]),
-    command("prune", "Remove what is cached", "", &["keep-referred"]),
     command("info", "Show facts about this installation", "", &["yq="]),
-    command("screenshot", "Save what the guest's display shows", "INSTANCE", &["o,output="]),
     command("tunnel", "Open a tunnel into the guest's network", "INSTANCE", &["socks-port=", "type="]),
-    aliased(
-        &["tmpl"],
-        group(
-            "template",
-            "Look at templates",
-            &[
-                command(
-                    "copy",
-                    "Copy a template",
-                    "TEMPLATE [DEST]",
-                    &["embed", "embed-all", "fill", "verbatim"],
-                ),
-                command("validate", "Check templates", "TEMPLATE...", &["fill"]),
-                command("yq", "Ask a template", "TEMPLATE EXPR", &[]),
-                command("url", "Show what a locator stands for", "URL", &[]),
-            ],
-        ),
-    ),
     command("sudoers", "Print the sudoers file for managed networks", "[FILE]", &["check"]),
     group(
         "autostart",
@@ -92,17 +72,6 @@ const COMMANDS: &[Planned] = &[
             aliased(&["remove", "rm"], command("delete", "Delete networks", "NAME...", &["f,force"])),
         ],
     ),
-    command("watch", "Show what happens to instances", "[INSTANCE...]", &["history", "json", "verbose"]),
-    group(
-        "completion",
-        "Print a completion script for a shell",
-        &[
-            command("bash", "Completion for bash", "", &["no-descriptions"]),
-            command("zsh", "Completion for zsh", "", &["no-descriptions"]),
-            command("fish", "Completion for fish", "", &["no-descriptions"]),
-            command("powershell", "Completion for PowerShell", "", &["no-descriptions"]),
-        ],
-    ),
     hidden(command("start-at-login", "Old form of autostart", "[INSTANCE]", &["enabled"])),
     hidden(command(
         "usernet",
@@ -111,9 +80,6 @@ const COMMANDS: &[Planned] = &[
         &["p,pidfile=", "e,endpoint=", "listen-qemu=", "listen=", "subnet=", "mtu=", "leases="],
     )),
     hidden(command("guest-install", "Put the guest agent into a guest", "[INSTANCE]", &[])),
-    hidden(command("yq", "Process YAML", "[WORD...]", &[])),
-    hidden(command("generate-doc", "Write the manual", "DIR", &["output=", "prefix=", "type="])),
-    hidden(command("generate-jsonschema", "Write the schema of lima.yaml", "[FILE...]", &["schemafile="])),
     hidden(group(
         "debug",
         "Tools for developers",
@@ -121,23 +87,20 @@ const COMMANDS: &[Planned] = &[
     )),
 ];
 
-/// Flags that change `lima.yaml` and that come later.
-const EDIT_FLAGS: &[&str] = &["set="];
-
-const CREATE_FLAGS: &[&str] = &["list-drivers", "list-templates"];
-
 /// The flags that come later, of commands that are here.
-const FLAGS: &[(&str, &[&[&str]])] = &[
-    ("create", &[EDIT_FLAGS, CREATE_FLAGS]),
-    ("start", &[EDIT_FLAGS, CREATE_FLAGS]),
-    ("restart", &[EDIT_FLAGS]),
-    ("list", &[&["l,filter=", "list-fields", "yq="]]),
-    ("shell", &[&["sync="]]),
-];
+const FLAGS: &[(&str, &[&[&str]])] = &[("shell", &[&["sync="]])];
+
+/// Commands that come later below a command that is here.
+const NESTED: &[(&str, Planned)] = &[("template", command("yq", "Ask a template", "TEMPLATE EXPR", &[]))];
 
 /// Adds everything that is planned to the commands that are here.
 pub fn add_to(root: Command) -> Command {
     let root = COMMANDS.iter().fold(root, |root, planned| root.subcommand(planned.declare("limactl")));
+    let root = NESTED.iter().fold(root, |root, (parent, planned)| {
+        root.mut_subcommand(parent, |command| {
+            command.subcommand(planned.declare(&format!("limactl {parent}")))
+        })
+    });
     FLAGS.iter().fold(root, |root, (name, flags)| {
         let names = flags.iter().copied().flatten();
         root.mut_subcommand(name, |command| names.fold(command, |command, spec| command.arg(flag(spec))))
@@ -146,7 +109,9 @@ pub fn add_to(root: Command) -> Command {
 
 /// What of a command line is not there yet, as users call it: the command, or else its first flag of that kind.
 pub fn refusal(line: &Sorted) -> Option<String> {
-    if COMMANDS.iter().any(|command| line.path.first().is_some_and(|word| word == command.name)) {
+    let is_nested = NESTED.iter().any(|(parent, planned)| line.path == [*parent, planned.name]);
+    if is_nested || COMMANDS.iter().any(|command| line.path.first().is_some_and(|word| word == command.name))
+    {
         return Some(format!("`limactl {}`", line.path.join(" ")));
     }
     let command = line.path.join(" ");
@@ -212,8 +177,9 @@ mod tests {
 
     #[test]
     fn commands_and_flags_are_refused_by_name() {
-        assert_eq!(refusal_of("watch", &["json"]), Some("`limactl watch`".into()));
-        assert_eq!(refusal_of("create", &["tty", "set"]), Some("flag `--set` of `limactl create`".into()));
+        assert_eq!(refusal_of("network list", &["json"]), Some("`limactl network list`".into()));
+        assert_eq!(refusal_of("template yq", &[]), Some("`limactl template yq`".into()));
+        assert_eq!(refusal_of("template copy", &["fill"]), None);
         assert_eq!(refusal_of("create", &["cpus"]), None);
         assert_eq!(refusal_of("list", &["json"]), None);
     }

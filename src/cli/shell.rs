@@ -194,6 +194,7 @@ mod tests {
             executable: "/limactl".into(),
             debug: false,
             relay: Box::new(|_| ()),
+            progress: Box::new(|_| ()),
         };
         let (_, command) = split_words(args).unwrap();
         script(args, "/bin/bash", &command, &context).unwrap()

@@ -10,11 +10,12 @@ use super::create::{self, SourceArgs};
 use super::go_text;
 use super::locator::{self, Target};
 use crate::instance::{self, Context, StartOptions, Started};
+use crate::template::Http;
 
 /// Start an instance of Lima
 ///
-/// NAME is an existing instance, `default` if it is left out. FILE.yaml (a path, file:///PATH, or - for standard input) creates an instance
-/// first. Flags that change the configuration are written to the instance's lima.yaml.
+/// NAME is an existing instance, `default` if it is left out. Anything that is no name is a template, as for `limactl create`, and an instance is
+/// made of it first; so is one of template:default if there is no instance with that name. Flags that change the configuration are written to the instance's lima.yaml.
 #[derive(Debug, Args)]
 #[command(override_usage = "limactl start NAME|FILE.yaml|URL [flags]")]
 pub struct StartArgs {
@@ -34,20 +35,32 @@ pub struct StartArgs {
 pub fn run(args: StartArgs, app: &App) -> Outcome {
     let context = app.context()?;
     let source = &args.source;
+    if source.lists() {
+        return source.list(&context);
+    }
+    let http = Http::default();
+    let library = locator::library(&context.host, &http);
     let target = locator::target(source.source.as_deref(), source.name.as_deref(), app.tty_demanded)?;
     let name = match target {
         Target::Named(name) if create::exists(&context, &name) => {
             use_existing(&context, &name, source)?;
             name
         }
-        Target::Named(name) => return Err(create::no_default_template(&name, "start")),
-        Target::FromText { name, locator } => {
+        Target::Named(name) => {
+            let edits = source.edits.edits_with(&source.more, &context.host)?;
+            let template = locator::default_template(&library, &name)?;
+            create::create(&context, &name, &library, &template, &edits, app)?;
+            name
+        }
+        Target::FromText { name, locator: typed } => {
+            let (name, place) = locator::locate(&library, name, &typed)?;
             if create::exists(&context, &name) {
                 let dir = create::directory(&context, &name);
                 anyhow::bail!("instance `{name}` already exists (`{}`)", dir.path().display());
             }
             let edits = source.edits.edits_with(&source.more, &context.host)?;
-            create::create(&context, &name, &locator, &edits, app)?;
+            let template = library.read_at(&typed, place)?;
+            create::create(&context, &name, &library, &template, &edits, app)?;
             name
         }
     };

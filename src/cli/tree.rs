@@ -3,10 +3,11 @@
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::planned;
-use super::words::UsageError;
+use super::usage_error::UsageError;
 use super::{
-    clone, create, delete, disk, factory_reset, hostagent, list, protect, restart, shell, show_ssh, snapshot,
-    start, stop, validate,
+    clone, completion, create, delete, disk, factory_reset, generate_doc, generate_jsonschema, help,
+    hostagent, list, protect, prune, restart, screenshot, shell, show_ssh, snapshot, start, stop, template,
+    validate, watch,
 };
 
 /// The version whose behaviour this program has; templates and instances name it.
@@ -75,14 +76,24 @@ pub enum Action {
     FactoryReset(factory_reset::FactoryResetArgs),
     Shell(shell::ShellArgs),
     Validate(validate::ValidateArgs),
+    Prune(prune::PruneArgs),
+    #[command(alias = "tmpl")]
+    Template(template::TemplateArgs),
     ShowSsh(show_ssh::ShowSshArgs),
+    Watch(watch::WatchArgs),
+    Screenshot(screenshot::ScreenshotArgs),
+    #[command(hide = true)]
+    GenerateDoc(generate_doc::GenerateDocArgs),
+    #[command(hide = true)]
+    GenerateJsonschema(generate_jsonschema::GenerateJsonschemaArgs),
+    Completion(completion::CompletionArgs),
     #[command(hide = true)]
     Hostagent(hostagent::HostagentArgs),
 }
 
 /// The whole tree, commands and flags that are planned included; to be built before use.
 pub fn command() -> clap::Command {
-    planned::add_to(Line::command())
+    help::add_topics_to(planned::add_to(Line::command()))
 }
 
 /// Converts words that [`super::words::read`] has put in order. `root` is what they were read with.
@@ -90,6 +101,12 @@ pub fn convert(root: clap::Command, argv: &[String]) -> Result<Line, UsageError>
     let matches = root.clone().try_get_matches_from(argv);
     let line = matches.and_then(|matches| Line::from_arg_matches(&matches));
     line.map_err(|error| usage_error(&root, argv, &error))
+}
+
+/// The first value in `argv` that does not fit its flag. Words that are missing do not count.
+pub fn wrong_value(root: &clap::Command, argv: &[String]) -> Option<UsageError> {
+    let error = root.clone().try_get_matches_from(argv).err()?;
+    (error.kind() != clap::error::ErrorKind::MissingRequiredArgument).then(|| usage_error(root, argv, &error))
 }
 
 /// The only thing left that clap can find wrong is a value.

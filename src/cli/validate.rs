@@ -1,20 +1,22 @@
-//! `limactl validate`: checks files as `create` would, and can print them with all defaults filled in.
+//! `limactl validate`: checks templates as `create` would, and can print them with all defaults filled in.
 
 use anyhow::Context as _;
 use clap::Args;
 
 use super::context::App;
-use super::locator::Locator;
+use super::locator;
 use super::logging::{self, Level, Record};
-use super::{Outcome, list_json, print, yaml_text};
+use super::{Outcome, list_record, print, yaml_text};
 use crate::config::{Config, Loaded, Warning};
+use crate::home::LoadError;
 use crate::instance::Context;
+use crate::template::{Depth, Embedding, Http, Library};
 
 /// Validate YAML templates
 #[derive(Debug, Args)]
 #[command(override_usage = "limactl validate TEMPLATE [TEMPLATE, ...] [flags]")]
 pub struct ValidateArgs {
-    #[arg(value_name = "FILE.yaml", required = true)]
+    #[arg(value_name = "TEMPLATE", required = true)]
     pub files: Vec<String>,
     /// Print the files with all defaults filled in
     #[arg(long)]
@@ -23,14 +25,16 @@ pub struct ValidateArgs {
 
 pub fn run(args: ValidateArgs, app: &App) -> Outcome {
     let context = app.context()?;
+    let http = Http::default();
+    let library = locator::library(&context.host, &http);
     let several = args.files.len() > 1;
     for file in &args.files {
-        let loaded = load(&context, file)?;
+        let loaded = load(&context, &library, file, args.fill)?;
         loaded.warnings.iter().for_each(warn);
         tell_of_keys(&loaded.config);
         tracing::info!("`{file}`: OK");
         if args.fill {
-            let text = yaml_text::block(&list_json::without_empty_objects(loaded.config.document));
+            let text = yaml_text::block(&list_record::without_empty_objects(loaded.config.document));
             print(&if several { format!("---\n{text}...\n") } else { text })?;
         }
     }
@@ -44,19 +48,22 @@ fn tell_of_keys(config: &Config) {
     }
 }
 
-fn load(context: &Context, file: &str) -> Result<Loaded, anyhow::Error> {
-    let locator = Locator::parse(file)?;
-    let name = locator.instance_name()?;
-    let text = locator.read(&context.host)?;
+/// Loads a template as `create` would; the user's `base.yaml` only counts where the result is shown.
+fn load(context: &Context, library: &Library, file: &str, fill: bool) -> Result<Loaded, anyhow::Error> {
+    let place = library.locate(file)?;
+    let name = place.instance_name(&context.host)?;
+    let template = library.read_at(file, place)?;
+    let base = context.home.base_yaml();
+    let text = Embedding::new(library, Depth::All).run(&template, fill.then_some(base.as_path()))?;
     let path = context.home.root().join(format!("{name}.yaml"));
-    let loaded = context.home.load_new(file, &text, &path, &context.host);
+    let loaded = context.home.load_new(file, text.as_bytes(), &path, &context.host);
     match loaded {
-        Err(crate::home::LoadError::Config(error @ crate::config::Error::Unmarshal(_))) => Err(error.into()),
+        Err(LoadError::Config(error @ crate::config::Error::Unmarshal(_))) => Err(error.into()),
         other => other.with_context(|| format!("failed to validate YAML file `{file}`")),
     }
 }
 
-fn warn(warning: &Warning) {
+pub fn warn(warning: &Warning) {
     logging::emit(&Record {
         fields: warning.fields.iter().cloned().collect(),
         ..Record::new(Level::Warning, &warning.message)

@@ -4,11 +4,14 @@
 //! next word, a repeated flag is allowed, nothing is abbreviated, and every error has its own fixed text. So the words are taken apart here
 //! and handed to clap as `--flag=value … -- positional …`, which it cannot misread; clap converts the values.
 
+use std::path::PathBuf;
+
 use clap::{Arg, ArgAction, Command};
-use thiserror::Error;
 
 use super::go_text::quote;
+use super::help;
 use super::suggest;
+use super::usage_error::UsageError;
 
 /// Commands whose flags end at the first word that is none, because what follows is another program's command line.
 const FLAGS_END_AT_FIRST_WORD: [&str; 2] = ["shell", "tunnel"];
@@ -22,6 +25,23 @@ pub enum Request {
     /// `help WORDS` for no known command.
     UnknownHelpTopic(Vec<String>),
     Version,
+    /// A command that a shell's completion script asks for what comes next: the words of the line, the last one being completed.
+    Complete {
+        words: Vec<String>,
+        described: bool,
+    },
+    /// A command that another program provides.
+    Plugin(Plugin),
+}
+
+/// Another program's command.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Plugin {
+    pub path: PathBuf,
+    /// Our own flags, which stood in front of its name; for clap.
+    pub argv: Vec<String>,
+    /// Everything behind its name, untouched.
+    pub words: Vec<String>,
 }
 
 /// A command line whose words are in an order that cannot be misread.
@@ -35,53 +55,33 @@ pub struct Sorted {
     pub argv: Vec<String>,
 }
 
-/// What is wrong with a command line, in cobra's words.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum UsageError {
-    #[error("unknown command {} for \"limactl\"{}", quote(word), did_you_mean(suggestions))]
-    UnknownCommand { word: String, suggestions: Vec<String> },
-    #[error("unknown flag: --{0}")]
-    UnknownFlag(String),
-    #[error("unknown shorthand flag: '{letter}' in -{word}")]
-    UnknownShorthand { letter: char, word: String },
-    #[error("bad flag syntax: {0}")]
-    BadSyntax(String),
-    #[error("flag needs an argument: --{0}")]
-    NeedsArgument(String),
-    #[error("flag needs an argument: '{letter}' in -{word}")]
-    ShorthandNeedsArgument { letter: char, word: String },
-    #[error("invalid argument {} for \"{flag}\" flag: {cause}", quote(value))]
-    InvalidArgument { value: String, flag: String, cause: String },
-    #[error("`{command}` {problem}.\nSee `{command} --help`.\n\nUsage:  {usage}\n\n{summary}")]
-    Arity { command: String, problem: String, usage: String, summary: String },
-    /// The same where upstream says no more.
-    #[error("{0}")]
-    BareArity(String),
-}
-
-fn did_you_mean(suggestions: &[String]) -> String {
-    if suggestions.is_empty() {
-        return String::new();
-    }
-    let lines: String = suggestions.iter().map(|name| format!("\t{name}\n")).collect();
-    format!("\n\nDid you mean this?\n{lines}")
-}
-
-/// Takes the words after the program's name apart. `root` must have been built, so that commands know the global flags.
-pub fn read(root: &Command, words: &[String]) -> Result<Request, UsageError> {
-    if let Some(request) = help_command(root, words) {
+/// Takes the words after the program's name apart. `root` must have been built, so that commands know the global flags. `plugin` finds the
+/// program behind a command that is none of ours.
+pub fn read(
+    root: &Command,
+    words: &[String],
+    plugin: &dyn Fn(&str) -> Option<PathBuf>,
+) -> Result<Request, UsageError> {
+    if let Some(request) = help_command(root, words).or_else(|| completion(words)) {
         return Ok(request);
     }
+    if let Some(plugin) = plugin_command(root, words, plugin)? {
+        return Ok(Request::Plugin(plugin));
+    }
     let (path, command, words) = find_command(root, words)?;
-    let interspersed = !path.iter().any(|name| FLAGS_END_AT_FIRST_WORD.contains(&name.as_str()));
-    let parsed = parse_flags(command, &words, interspersed)?;
+    let interspersed = !flags_end_at_first_word(&path);
+    let mut parsed = Parsed { flags: Vec::new(), positionals: Vec::new() };
+    let outcome = parse_flags(command, &words, interspersed, &mut parsed);
+    // A value in front of the first mistake is the first mistake if it is one itself: words are judged from left to right.
+    check_values(root, command, &path, &parsed)?;
+    outcome?;
     if parsed.is_true("help") {
         return Ok(Request::Help(path));
     }
     if parsed.is_true("version") {
         return Ok(Request::Version);
     }
-    if command.has_subcommands() {
+    if command.has_subcommands() || path.last().is_some_and(|name| help::is_topic(name)) {
         // A command without an action of its own shows what it offers.
         return Ok(Request::Help(path));
     }
@@ -89,7 +89,32 @@ pub fn read(root: &Command, words: &[String]) -> Result<Request, UsageError> {
     Ok(Request::Run(sort(command, path, parsed)))
 }
 
+/// Whether what follows the first word of the command at `path` is another program's command line.
+pub(super) fn flags_end_at_first_word(path: &[String]) -> bool {
+    path.iter().any(|name| FLAGS_END_AT_FIRST_WORD.contains(&name.as_str()))
+}
+
 fn sort(command: &Command, path: Vec<String>, parsed: Parsed) -> Sorted {
+    let mut argv = flag_words(command, &path, &parsed);
+    argv.push("--".to_owned());
+    argv.extend(parsed.positionals);
+    let flags = parsed.flags.into_iter().map(|(name, _)| name).collect();
+    Sorted { path, flags, argv }
+}
+
+/// Whether clap can convert the values. That words are missing is found out later.
+fn check_values(
+    root: &Command,
+    command: &Command,
+    path: &[String],
+    parsed: &Parsed,
+) -> Result<(), UsageError> {
+    let argv = flag_words(command, path, parsed);
+    super::tree::wrong_value(root, &argv).map_or(Ok(()), Err)
+}
+
+/// The program's name, the command and its flags, for clap.
+fn flag_words(command: &Command, path: &[String], parsed: &Parsed) -> Vec<String> {
     let mut argv = vec!["limactl".to_owned()];
     argv.extend(path.iter().cloned());
     for (name, value) in &parsed.flags {
@@ -101,10 +126,37 @@ fn sort(command: &Command, path: Vec<String>, parsed: Parsed) -> Sorted {
             argv.push(format!("--{name}"));
         }
     }
-    argv.push("--".to_owned());
-    argv.extend(parsed.positionals);
-    let flags = parsed.flags.into_iter().map(|(name, _)| name).collect();
-    Sorted { path, flags, argv }
+    argv
+}
+
+/// `limactl __complete WORD…`, which completion scripts call.
+fn completion(words: &[String]) -> Option<Request> {
+    let (first, rest) = words.split_first()?;
+    let described = match first.as_str() {
+        "__complete" => true,
+        "__completeNoDesc" => false,
+        _ => return None,
+    };
+    Some(Request::Complete { words: rest.to_vec(), described })
+}
+
+/// The first word that is no flag, if it is none of our commands and a program stands behind it.
+fn plugin_command(
+    root: &Command,
+    words: &[String],
+    plugin: &dyn Fn(&str) -> Option<PathBuf>,
+) -> Result<Option<Plugin>, UsageError> {
+    let Some(position) = first_positional(root, words) else { return Ok(None) };
+    if subcommand(root, &words[position]).is_some() {
+        return Ok(None);
+    }
+    let Some(path) = plugin(&words[position]) else { return Ok(None) };
+    let mut parsed = Parsed { flags: Vec::new(), positionals: Vec::new() };
+    let outcome = parse_flags(root, &words[..position], true, &mut parsed);
+    check_values(root, root, &[], &parsed)?;
+    outcome?;
+    let argv = flag_words(root, &[], &parsed);
+    Ok(Some(Plugin { path, argv, words: words[position + 1..].to_vec() }))
 }
 
 /// `limactl help [COMMAND…]`.
@@ -129,7 +181,7 @@ fn help_command(root: &Command, words: &[String]) -> Option<Request> {
 }
 
 /// Descends while the first word that is no flag names a command; that word is taken out.
-fn find_command<'a>(
+pub(super) fn find_command<'a>(
     root: &'a Command,
     words: &[String],
 ) -> Result<(Vec<String>, &'a Command, Vec<String>), UsageError> {
@@ -154,14 +206,14 @@ fn find_command<'a>(
     Ok((path, command, words))
 }
 
-fn subcommand<'a>(command: &'a Command, word: &str) -> Option<&'a Command> {
+pub(super) fn subcommand<'a>(command: &'a Command, word: &str) -> Option<&'a Command> {
     command
         .get_subcommands()
         .find(|sub| sub.get_name() == word || sub.get_all_aliases().any(|alias| alias == word))
 }
 
 /// Where the first word is that is neither a flag nor, as far as the flags are known, the value of one.
-fn first_positional(command: &Command, words: &[String]) -> Option<usize> {
+pub(super) fn first_positional(command: &Command, words: &[String]) -> Option<usize> {
     let mut position = 0;
     while let Some(word) = words.get(position) {
         if word == "--" {
@@ -188,11 +240,11 @@ fn takes_next_word(command: &Command, word: &str) -> bool {
     !flag.is_some_and(is_boolean)
 }
 
-fn long_flag<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
+pub(super) fn long_flag<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
     command.get_arguments().find(|arg| !arg.is_positional() && arg.get_long() == Some(name))
 }
 
-fn short_flag(command: &Command, letter: char) -> Option<&Arg> {
+pub(super) fn short_flag(command: &Command, letter: char) -> Option<&Arg> {
     command.get_arguments().find(|arg| arg.get_short() == Some(letter))
 }
 
@@ -214,8 +266,13 @@ impl Parsed {
     }
 }
 
-fn parse_flags(command: &Command, words: &[String], interspersed: bool) -> Result<Parsed, UsageError> {
-    let mut parsed = Parsed { flags: Vec::new(), positionals: Vec::new() };
+/// Puts what it finds into `parsed`, in order, until the end or the first mistake.
+fn parse_flags(
+    command: &Command,
+    words: &[String],
+    interspersed: bool,
+    parsed: &mut Parsed,
+) -> Result<(), UsageError> {
     let mut words = words.iter().cloned();
     while let Some(word) = words.next() {
         if word == "--" {
@@ -233,7 +290,7 @@ fn parse_flags(command: &Command, words: &[String], interspersed: bool) -> Resul
         }
     }
     parsed.positionals.extend(words);
-    Ok(parsed)
+    Ok(())
 }
 
 fn parse_long(
@@ -350,7 +407,7 @@ mod tests {
         let mut root = super::super::tree::command();
         root.build();
         let words: Vec<String> = line.split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect();
-        read(&root, &words)
+        read(&root, &words, &|name| (name == "plug").then(|| PathBuf::from("/bin/limactl-plug")))
     }
 
     fn argv(line: &str) -> String {
@@ -406,6 +463,37 @@ mod tests {
             error("delete -f=x a"),
             "invalid argument \"x\" for \"-f, --force\" flag: strconv.ParseBool: parsing \"x\": invalid syntax"
         );
+    }
+
+    #[test]
+    fn the_first_mistake_from_the_left_is_told() {
+        let bad_cpus = "invalid argument \"many\" for \"--cpus\" flag: strconv.ParseInt: parsing \"many\": invalid syntax";
+        assert_eq!(error("create --cpus many --bogus"), bad_cpus);
+        assert_eq!(error("create --bogus --cpus many"), "unknown flag: --bogus");
+        assert_eq!(error("create --cpus many --help"), bad_cpus);
+        assert_eq!(error("create --cpus many a b"), bad_cpus);
+        assert_eq!(error("create --cpus many --tty=maybe"), bad_cpus);
+    }
+
+    #[test]
+    fn other_programs_commands_get_their_words_untouched() {
+        let plugin = |line: &str| match read_line(line) {
+            Ok(Request::Plugin(plugin)) => format!("{:?} {:?}", plugin.argv, plugin.words),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(plugin("--debug plug --help -x"), r#"["limactl", "--debug"] ["--help", "-x"]"#);
+        assert_eq!(plugin("plug"), r#"["limactl"] []"#);
+        assert!(error("--bogus plug").contains("--bogus"));
+        assert!(error("pluh").contains("unknown command"));
+    }
+
+    #[test]
+    fn completion_scripts_are_recognised() {
+        assert_eq!(
+            read_line("__complete list -"),
+            Ok(Request::Complete { words: vec!["list".into(), "-".into()], described: true })
+        );
+        assert!(matches!(read_line("__completeNoDesc x"), Ok(Request::Complete { described: false, .. })));
     }
 
     #[test]

@@ -3,65 +3,93 @@
 
 use serde_json::Value;
 
-/// The document of an object; ends with a line break.
+use super::paint::{Paint, Part};
+
+/// The document of a value; ends with a line break.
 pub fn block(value: &Value) -> String {
-    let mut text = String::new();
-    write_members(value, 0, &mut text);
-    text
+    painted(value, Paint::Plain)
 }
 
-fn write_members(value: &Value, depth: usize, text: &mut String) {
-    let Value::Object(members) = value else {
-        text.push_str(&format!("{}\n", scalar(value, depth)));
-        return;
-    };
-    for (index, (key, value)) in members.iter().enumerate() {
-        // The first key of a list's item stands behind the dash.
-        if index > 0 || text.is_empty() || text.ends_with('\n') {
-            text.push_str(&"  ".repeat(depth));
-        }
-        text.push_str(&text_scalar(key, depth));
-        text.push(':');
-        write_value(value, depth, text);
-    }
-}
-
-fn write_value(value: &Value, depth: usize, text: &mut String) {
+/// The same, in the colours that are asked for.
+pub fn painted(value: &Value, paint: Paint) -> String {
+    let mut writer = Writer { text: String::new(), paint };
     match value {
-        Value::Object(members) if !members.is_empty() => {
-            text.push('\n');
-            write_members(value, depth + 1, text);
-        }
-        Value::Array(items) if !items.is_empty() => {
-            text.push('\n');
-            write_items(items, depth, text);
-        }
-        other => text.push_str(&format!(" {}\n", scalar(other, depth + 1))),
+        Value::Array(items) if !items.is_empty() => writer.items(items, 0),
+        other => writer.members(other, 0),
     }
+    writer.text
 }
 
-fn write_items(items: &[Value], depth: usize, text: &mut String) {
-    for item in items {
-        text.push_str(&"  ".repeat(depth));
-        text.push_str("- ");
-        match item {
-            Value::Object(members) if !members.is_empty() => write_members(item, depth + 1, text),
-            Value::Array(inner) if !inner.is_empty() => {
-                // A list in a list: its own items stand on lines of their own.
-                text.pop();
-                text.push('\n');
-                write_items(inner, depth + 1, text);
+struct Writer {
+    text: String,
+    paint: Paint,
+}
+
+impl Writer {
+    fn members(&mut self, value: &Value, depth: usize) {
+        let Value::Object(members) = value else {
+            let scalar = self.scalar(value, depth);
+            self.text.push_str(&format!("{scalar}\n"));
+            return;
+        };
+        for (index, (key, value)) in members.iter().enumerate() {
+            // The first key of a list's item stands behind the dash.
+            if index > 0 || self.text.is_empty() || self.text.ends_with('\n') {
+                self.text.push_str(&"  ".repeat(depth));
             }
-            other => text.push_str(&format!("{}\n", scalar(other, depth + 1))),
+            let key = self.paint.part(Part::Key, &text_scalar(key, depth));
+            self.text.push_str(&key);
+            self.text.push(':');
+            self.value(value, depth);
         }
     }
-}
 
-/// A value on one line, or a literal block whose lines are indented by `depth` steps.
-fn scalar(value: &Value, depth: usize) -> String {
-    match value {
-        Value::String(text) => text_scalar(text, depth),
-        other => other.to_string(),
+    fn value(&mut self, value: &Value, depth: usize) {
+        match value {
+            Value::Object(members) if !members.is_empty() => {
+                self.text.push('\n');
+                self.members(value, depth + 1);
+            }
+            Value::Array(items) if !items.is_empty() => {
+                self.text.push('\n');
+                self.items(items, depth);
+            }
+            other => {
+                let scalar = self.scalar(other, depth + 1);
+                self.text.push_str(&format!(" {scalar}\n"));
+            }
+        }
+    }
+
+    fn items(&mut self, items: &[Value], depth: usize) {
+        for item in items {
+            self.text.push_str(&"  ".repeat(depth));
+            self.text.push_str("- ");
+            match item {
+                Value::Object(members) if !members.is_empty() => self.members(item, depth + 1),
+                Value::Array(inner) if !inner.is_empty() => {
+                    // A list in a list: its own items stand on lines of their own.
+                    self.text.pop();
+                    self.text.push('\n');
+                    self.items(inner, depth + 1);
+                }
+                other => {
+                    let scalar = self.scalar(other, depth + 1);
+                    self.text.push_str(&format!("{scalar}\n"));
+                }
+            }
+        }
+    }
+
+    /// A value on one line, or a literal block whose lines are indented by `depth` steps.
+    fn scalar(&self, value: &Value, depth: usize) -> String {
+        match value {
+            Value::String(text) => self.paint.part(Part::Text, &text_scalar(text, depth)),
+            Value::Bool(_) | Value::Number(_) | Value::Null => {
+                self.paint.part(Part::Other, &value.to_string())
+            }
+            other => other.to_string(),
+        }
     }
 }
 

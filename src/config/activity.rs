@@ -72,9 +72,7 @@ fn provisions(yaml: &LimaYaml, mode: &str) -> bool {
 /// Every key of the schema.
 pub const ROWS: &[Row] = &[
     acts("minimumLimaVersion"),
-    refuses("base", "templates that build on other templates come later", |written, _| {
-        written.base.as_ref().is_some_and(|b| !b.0.is_empty())
-    }),
+    acts("base"),
     acts("vmType: qemu"),
     refuses("vmType", "the only driver is `qemu`", |_, yaml| yaml.vm_type.as_deref() != Some("qemu")),
     acts("os: Linux"),
@@ -102,9 +100,7 @@ pub const ROWS: &[Row] = &[
     }),
     acts("ssh"),
     acts("firmware.legacyBIOS"),
-    warns("firmware.images", "the system's firmware is used", |_, yaml| {
-        any(&yaml.firmware.clone().unwrap_or_default().images, |_| true)
-    }),
+    acts("firmware.images"),
     warns("audio", "sound is not connected yet", |_, yaml| {
         yaml.audio
             .as_ref()

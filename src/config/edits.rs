@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use thiserror::Error;
 
 use crate::document::{Document, Fault, Kind, Node, RewriteError, Sort, Style};
+use crate::query::{self, Query};
 
 /// One flag of `create`, `start`, `edit`, …, as a change of the file. They are applied in the order of the list, whatever their order here.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,8 @@ pub enum Edit {
     Networks(Vec<Network>),
     NestedVirtualization(bool),
     Rosetta(bool),
+    /// An expression of yq.
+    Set(String),
     /// Sets a parameter that the file defines.
     Param {
         name: String,
@@ -89,6 +92,8 @@ pub enum EditError {
     NotYaml(Fault),
     #[error("error while processing flag `param`: template does not define param `{0}`")]
     UnknownParam(String),
+    #[error("cannot apply `--set`: {0}")]
+    Set(Box<query::Error>),
     #[error("cannot apply the flags to the file")]
     Rewrite(#[from] RewriteError),
 }
@@ -102,9 +107,18 @@ pub fn apply(text: &str, edits: &[Edit]) -> Result<String, EditError> {
     let mut root = document.root().clone();
     refuse_unknown_params(&root, edits)?;
     for edit in edits {
-        edit.apply(&mut root);
+        match edit {
+            Edit::Set(expression) => root = set_by(expression, &root)?,
+            edit => edit.apply(&mut root),
+        }
     }
     Ok(document.rewrite(&root)?)
+}
+
+/// An empty expression changes nothing.
+fn set_by(expression: &str, root: &Node) -> Result<Node, EditError> {
+    let wrong = |error: query::Error| EditError::Set(Box::new(error));
+    Query::parse(expression).map_err(wrong)?.edit(root).map_err(wrong)
 }
 
 /// What is defined counts before any of the edits.
@@ -169,6 +183,8 @@ impl Edit {
                 items.extend(forwards.iter().map(PortForward::node));
                 assign_list(root, "portForwards", items);
             }
+            // The caller's, because it can fail.
+            Edit::Set(_) => {}
             Edit::Shell(path) => assign(root, &["user", "shell"], Node::text(path)),
         }
     }

@@ -14,6 +14,8 @@ pub mod defaults;
 pub mod distance;
 pub mod edits;
 mod fill_devices;
+pub mod go_fields;
+pub mod go_value;
 pub mod host;
 pub mod invalid;
 #[cfg(test)]
@@ -30,6 +32,7 @@ pub mod quantity;
 mod resolve;
 pub mod resolved;
 pub mod scalar;
+pub mod schema;
 pub mod source;
 pub mod template;
 pub mod validate;
@@ -179,6 +182,16 @@ fn join<T: fmt::Display>(items: &[T]) -> String {
 
 /// Loads one instance: reads the three texts, fills in defaults, checks everything.
 pub fn load(request: &Request, host: &HostFacts) -> Result<Loaded, Error> {
+    let (filled, problems) = fill_in(request, host)?;
+    if problems.is_empty() { Ok(filled) } else { Err(Error::Invalid(problems)) }
+}
+
+/// Fills defaults in and checks nothing: what is shown of a template that need not be whole. Nothing may be made of the result.
+pub fn fill(request: &Request, host: &HostFacts) -> Result<Loaded, Error> {
+    fill_in(request, host).map(|(filled, _)| filled)
+}
+
+fn fill_in(request: &Request, host: &HostFacts) -> Result<(Loaded, Vec<Invalid>), Error> {
     let (sources, mut warnings) = read_all(request)?;
     let place = Place::new(request);
     let mut problems = validate_guest::unused_params(&sources.file);
@@ -191,11 +204,8 @@ pub fn load(request: &Request, host: &HostFacts) -> Result<Loaded, Error> {
         look: request.look,
     };
     problems.extend(validate::validate(&context));
-    if !problems.is_empty() {
-        return Err(Error::Invalid(problems));
-    }
     let config = resolve::resolve(filled.yaml, &filled.written, &place, host);
-    Ok(Loaded { config, warnings })
+    Ok((Loaded { config, warnings }, problems))
 }
 
 /// What is written in one text, without defaults or validation, and the warning about its unknown keys.

@@ -31,6 +31,13 @@ pub fn resolve(yaml: LimaYaml, written: &LimaYaml, place: &Place, host: &HostFac
                 .images
                 .into_iter()
                 .flatten()
+                .filter(|image| arch_of(image.arch.as_deref(), arch) == arch)
+                .filter(|image| {
+                    image
+                        .vm_type
+                        .as_deref()
+                        .is_none_or(|name| name.is_empty() || Some(name) == yaml.vm_type.as_deref())
+                })
                 .map(|image| file(image.location, image.digest))
                 .collect(),
         },

@@ -116,7 +116,7 @@ pub struct Ssh {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Firmware {
     pub legacy_bios: bool,
-    /// Files tried before the system's firmware.
+    /// Files for this architecture and driver, tried before the system's firmware.
     pub images: Vec<FileRef>,
 }
 

@@ -67,7 +67,7 @@ fn check_template(yaml: &LimaYaml, found: &mut Findings) {
     found.rule(
         bases,
         "base",
-        "must be empty for YAML validation: templates that build on others cannot be read yet",
+        "must be empty for YAML validation: bases are merged when an instance is created",
     );
     let Some(wanted) = &yaml.minimum_lima_version else {
         return;

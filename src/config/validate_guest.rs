@@ -38,7 +38,7 @@ fn check_file_reference(file: &Option<Locator>, field: String, found: &mut Findi
     found.rule(
         broken,
         field,
-        "must be empty during validation: scripts in files of their own cannot be read yet",
+        "must be empty during validation: files are read in when an instance is created, and only where no other text is given",
     );
 }
 

@@ -9,9 +9,10 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::decode::{Decode, Reader};
-use super::node::{Kind, Node};
+use super::node::{Kind as NodeKind, Node};
+use super::schema::{Described, Kind, Record};
 
-/// Declares a record: the struct, how it is read from a node and how it is printed.
+/// Declares a record: the struct, how it is read from a node, how it is printed and how it is described (`schema`).
 macro_rules! record {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $key:literal,)* }) => {
         $(#[$doc])*
@@ -37,6 +38,15 @@ macro_rules! record {
                     }
                 }
                 Some(record)
+            }
+        }
+
+        impl Described for $name {
+            fn kind() -> Kind {
+                Kind::Record(Record {
+                    name: stringify!($name),
+                    fields: || vec![$(($key, <$type as Described>::kind())),*],
+                })
             }
         }
     };
@@ -348,7 +358,7 @@ pub struct Bases(pub Vec<Locator>);
 impl Decode for Bases {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Bases> {
         match &node.kind {
-            Kind::Sequence(_) => Vec::decode(node, reader).map(Bases),
+            NodeKind::Sequence(_) => Vec::decode(node, reader).map(Bases),
             _ => Locator::decode(node, reader).map(|locator| Bases(vec![locator])),
         }
     }
@@ -357,7 +367,7 @@ impl Decode for Bases {
 impl Decode for Locator {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Locator> {
         match &node.kind {
-            Kind::Scalar(_) => Some(Locator { url: Some(String::decode(node, reader)?), digest: None }),
+            NodeKind::Scalar(_) => Some(Locator { url: Some(String::decode(node, reader)?), digest: None }),
             _ => Locator::read(node, reader),
         }
     }
@@ -366,7 +376,7 @@ impl Decode for Locator {
 impl Decode for AdditionalDisk {
     fn decode(node: &Node, reader: &mut Reader) -> Option<AdditionalDisk> {
         match &node.kind {
-            Kind::Scalar(_) => Some(AdditionalDisk {
+            NodeKind::Scalar(_) => Some(AdditionalDisk {
                 name: Some(String::decode(node, reader)?),
                 ..AdditionalDisk::default()
             }),

@@ -275,7 +275,9 @@ impl<'a> Composer<'a> {
         let kept = if keeps {
             self.source[..whole].strip_suffix('\n').unwrap_or(&self.source[..whole])
         } else {
-            self.source[..whole].trim_end()
+            // Blanks behind the last word belong to the scalar.
+            let last = self.source[..whole].trim_end().len();
+            self.source[..line_end(&self.source, last).min(whole)].trim_end_matches(['\n', '\r'])
         };
         kept.len().max(self.source[..header_end].trim_end().len())
     }

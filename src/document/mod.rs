@@ -15,6 +15,7 @@
 mod align;
 mod compose;
 mod json;
+mod keys;
 mod node;
 mod place;
 mod print;
@@ -25,8 +26,9 @@ mod rewrite_block;
 mod rewrite_flow;
 mod scalar;
 
+pub use keys::Keys;
 pub use node::{Comments, Kind, Node, Origin, Scalar, Sort, Style};
-pub use print::{flow, print};
+pub use print::{Layout, flow, print};
 pub use read::{Document, Fault, FaultKind, MAX_DEPTH, MAX_NODES, Mark};
 pub use rewrite::RewriteError;
 

@@ -148,6 +148,7 @@ impl Node {
         self.anchor.as_deref()
     }
 
+    /// Sets or takes away the name that aliases use.
     pub fn set_anchor(&mut self, anchor: Option<String>) {
         self.touched = true;
         self.anchor = anchor;
@@ -159,7 +160,7 @@ impl Node {
     }
 
     /// Where the node was read from, changed or not.
-    pub(super) fn birthplace(&self) -> Option<&Origin> {
+    pub fn birthplace(&self) -> Option<&Origin> {
         self.origin.as_ref()
     }
 

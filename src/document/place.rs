@@ -59,6 +59,19 @@ pub fn head_start(text: &str, lead: usize) -> usize {
     start
 }
 
+/// Where the empty lines and the comments at the left margin begin that stand above the lines of an entry whose key is at `lead`.
+pub fn paragraph_start(text: &str, lead: usize) -> usize {
+    let mut start = head_start(text, lead);
+    while start > 0 {
+        let above = line_start(text, start - 1);
+        if !text[above..].starts_with('#') && !is_blank_line(text, above) {
+            break;
+        }
+        start = above;
+    }
+    start
+}
+
 /// The comment behind `at` in its line, blanks before it included and the line break not; empty if something else stands there.
 pub fn tail(text: &str, at: usize) -> &str {
     let line = &text[at..line_end(text, at)];

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use super::keys::Keys;
 use super::node::{Kind, Node, Origin, Style};
 use super::place::{column, line_end, line_start, tail};
 use super::print::{Layout, Under, comment_line, flow, is_flow};
@@ -271,7 +272,7 @@ fn can_be_spliced(source: &str, old: &[(Node, Node)], new: &[(Node, Node)]) -> b
     let is_long = |(key, _): &(Node, Node)| {
         key.birthplace().is_none_or(|origin| source[origin.lead..].starts_with("? "))
     };
-    let kept: Vec<usize> =
-        new.iter().filter_map(|(key, _)| old.iter().position(|(name, _)| name.same(key))).collect();
+    let keys = Keys::new(old);
+    let kept: Vec<usize> = new.iter().filter_map(|(key, _)| keys.find(key)).collect();
     !kept.is_empty() && kept.is_sorted() && !old.iter().any(is_long)
 }

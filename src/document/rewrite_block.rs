@@ -1,17 +1,20 @@
 //! Changes of collections that are written in lines: entries and items are taken out, put in and changed one by one.
 
 use super::align::{Step, align};
+use super::keys::Keys;
 use super::node::{Node, Origin};
-use super::place::{begins_line, column, ends_line, head_start, is_blank_line, line_end, line_start, tail};
+use super::place::{
+    begins_line, column, ends_line, head_start, is_blank_line, line_end, line_start, paragraph_start, tail,
+};
 use super::print::{Under, comment_line};
 use super::rewrite::{Care, Place, Writer};
 
 impl Writer<'_> {
     pub(super) fn mapping(&mut self, old: &[(Node, Node)], new: &[(Node, Node)]) {
-        let is = |key: &Node, other: &Node| key.same(other);
+        let (old_keys, new_keys) = (Keys::new(old), Keys::new(new));
         let mut previous: Option<usize> = None;
         for (index, (key, value)) in old.iter().enumerate() {
-            if !new.iter().any(|(name, _)| is(name, key)) {
+            if new_keys.find(key).is_none() {
                 self.drop_entry(
                     key.birthplace(),
                     value,
@@ -20,7 +23,7 @@ impl Writer<'_> {
             }
         }
         for (key, value) in new {
-            match old.iter().position(|(name, _)| is(name, key)) {
+            match old_keys.find(key) {
                 Some(index) => {
                     let Some(origin) = old[index].1.birthplace() else { continue };
                     self.value(&old[index].1, value, Place { origin, under: Under::Key, flow: false });
@@ -28,13 +31,26 @@ impl Writer<'_> {
                     previous = Some(index);
                 }
                 None => {
-                    let lines = self.layout.entry(key, value);
+                    let mut lines = self.layout.entry(key, value);
+                    if self.is_foreign(key, old) {
+                        lines.splice(0..0, key.birthplace().map(paragraphs_above).unwrap_or_default());
+                        lines.extend(value.birthplace().map(paragraphs_below).unwrap_or_default());
+                    }
                     let before = previous
                         .and_then(|index| Some((old[index].0.birthplace()?, old[index].1.birthplace()?)));
                     self.insert_entry(lines, before, old.first().and_then(|(key, _)| key.birthplace()));
                 }
             }
         }
+    }
+
+    /// Whether an entry comes from the left margin of another text to the left margin of this one.
+    fn is_foreign(&self, key: &Node, old: &[(Node, Node)]) -> bool {
+        let (Some(there), Some((first, _))) = (key.birthplace(), old.first()) else { return false };
+        let Some(here) = first.birthplace() else { return false };
+        !std::sync::Arc::ptr_eq(&there.source, &here.source)
+            && column(self.source, here.lead) == 0
+            && column(&there.source, there.lead) == 0
     }
 
     pub(super) fn sequence(&mut self, old: &[Node], new: &[Node]) {
@@ -137,6 +153,26 @@ impl Writer<'_> {
             }
         }
     }
+}
+
+/// What parts an entry of another text from the one above it there: an empty line, and comments that stand alone.
+fn paragraphs_above(origin: &Origin) -> Vec<String> {
+    let source = &origin.source;
+    let region = &source[paragraph_start(source, origin.lead)..head_start(source, origin.lead)];
+    let starts_text = region.is_empty() && head_start(source, origin.lead) == 0 && source.starts_with('#');
+    if region.is_empty() && !starts_text {
+        return Vec::new();
+    }
+    let body = region.trim_start_matches(['\n', '\r', ' ']);
+    std::iter::once(String::new()).chain(body.lines().map(|line| line.trim_end().to_owned())).collect()
+}
+
+/// The comments that end another text, below its last entry.
+fn paragraphs_below(origin: &Origin) -> Vec<String> {
+    let source = &origin.source;
+    let rest = source[line_end(source, origin.own.end)..].trim_end();
+    let is_comments = rest.lines().all(|line| line.is_empty() || line.starts_with('#'));
+    if is_comments { rest.lines().map(str::to_owned).collect() } else { Vec::new() }
 }
 
 /// Lines at a column, each with its line break.

@@ -193,6 +193,15 @@ fn entries_of_another_text_bring_their_comments_and_layout() {
 }
 
 #[test]
+fn a_block_scalar_takes_the_blanks_behind_its_last_word_along() {
+    let from = Document::parse("a: |-\n  x\n  y \n\nb: 1\n").unwrap();
+    let to = Document::parse("c: 1\n").unwrap();
+    let mut tree = to.root().clone();
+    tree.entries_mut().unwrap().push(from.root().entries()[0].clone());
+    assert_eq!(to.rewrite(&tree).unwrap(), "c: 1\na: |-\n  x\n  y \n");
+}
+
+#[test]
 fn block_scalars_are_replaced_whole() {
     assert_eq!(
         changed(|root| *inner(root, &["provision", "0", "script"]) = Node::text("one\ntwo\n")),

@@ -37,6 +37,9 @@ pub enum Driver {
     Qemu,
 }
 
+/// The drivers that there are, as `vmType` names them.
+pub const NAMES: [&str; 1] = ["qemu"];
+
 impl Driver {
     /// The driver that `vmType:` names. Fails for every name that this build has no driver for.
     pub fn by_name(name: &str) -> Result<Driver, DriverError> {
@@ -208,6 +211,7 @@ mod tests {
     #[test]
     fn only_qemu_is_a_driver_and_the_error_names_the_other() {
         assert_eq!(Driver::by_name("qemu").unwrap(), Driver::Qemu);
+        assert!(NAMES.iter().all(|name| Driver::by_name(name).is_ok_and(|driver| driver.name() == *name)));
         let error = Driver::by_name("vz").unwrap_err();
         assert_eq!(error.to_string(), "vmType `vz` is not a registered driver");
     }

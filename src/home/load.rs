@@ -37,6 +37,18 @@ impl Home {
         self.load_text(label, text, file, "", false, host)
     }
 
+    /// Fills the defaults of a text in that need not be a whole configuration.
+    pub fn fill_new(
+        &self,
+        label: &str,
+        text: &[u8],
+        file: &Path,
+        host: &HostFacts,
+    ) -> Result<Loaded, LoadError> {
+        let files = self.config_files()?;
+        Ok(config::fill(&files.request(label, text, file, "", false), host)?)
+    }
+
     /// Loads a text in place of the `lima.yaml` that instance `dir` has.
     pub fn load_edited(&self, dir: &InstanceDir, text: &[u8], host: &HostFacts) -> Result<Loaded, LoadError> {
         let path = dir.lima_yaml();
@@ -54,29 +66,24 @@ impl Home {
         existing: bool,
         host: &HostFacts,
     ) -> Result<Loaded, LoadError> {
-        let (default_path, override_path) = (self.default_yaml(), self.override_yaml());
-        let (default_text, override_text) = (read_optional(&default_path)?, read_optional(&override_path)?);
-        let default_label = format!("default file `{}`", default_path.display());
-        let override_label = format!("override file `{}`", override_path.display());
-        let request = Request {
-            main: Text { label, bytes: text },
-            defaults: default_text
-                .as_ref()
-                .map(|text| Text { label: &default_label, bytes: text.as_bytes() }),
-            overrides: override_text
-                .as_ref()
-                .map(|text| Text { label: &override_label, bytes: text.as_bytes() }),
-            file,
-            lima_version,
-            existing,
-            known_networks: &self.network_names()?,
-            look: &look,
+        let files = self.config_files()?;
+        Ok(config::load(&files.request(label, text, file, lima_version, existing), host)?)
+    }
+
+    /// The user's files that every configuration is loaded with.
+    fn config_files(&self) -> Result<ConfigFiles, LoadError> {
+        let read = |kind: &str, path: std::path::PathBuf| -> Result<Option<(String, String)>, super::Error> {
+            Ok(read_optional(&path)?.map(|text| (format!("{kind} file `{}`", path.display()), text)))
         };
-        Ok(config::load(&request, host)?)
+        Ok(ConfigFiles {
+            defaults: read("default", self.default_yaml())?,
+            overrides: read("override", self.override_yaml())?,
+            networks: self.network_names()?,
+        })
     }
 
     /// The names in `networks.yaml`, or those of the file that would be made. A file that cannot be understood names none that could be used.
-    fn network_names(&self) -> Result<Vec<String>, super::Error> {
+    pub fn network_names(&self) -> Result<Vec<String>, super::Error> {
         #[derive(serde::Deserialize)]
         struct Networks {
             #[serde(default)]
@@ -87,6 +94,38 @@ impl Home {
         };
         let parsed: Result<Networks, _> = serde_yaml::from_str(&text);
         Ok(parsed.map(|file| file.networks.into_keys().collect()).unwrap_or_default())
+    }
+}
+
+/// What `_config` says: two texts, each behind what messages call it, and the networks that there are.
+struct ConfigFiles {
+    defaults: Option<(String, String)>,
+    overrides: Option<(String, String)>,
+    networks: Vec<String>,
+}
+
+impl ConfigFiles {
+    fn request<'a>(
+        &'a self,
+        label: &'a str,
+        text: &'a [u8],
+        file: &'a Path,
+        lima_version: &'a str,
+        existing: bool,
+    ) -> Request<'a> {
+        fn text_of(file: &Option<(String, String)>) -> Option<Text<'_>> {
+            file.as_ref().map(|(label, text)| Text { label, bytes: text.as_bytes() })
+        }
+        Request {
+            main: Text { label, bytes: text },
+            defaults: text_of(&self.defaults),
+            overrides: text_of(&self.overrides),
+            file,
+            lima_version,
+            existing,
+            known_networks: &self.networks,
+            look: &look,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! $LIMA_HOME/
-//!   _config/            user, user.pub (ssh identity), default.yaml, override.yaml, networks.yaml
+//!   _config/            user, user.pub (ssh identity), base.yaml, default.yaml, override.yaml, networks.yaml
 //!   _locks/NAME.lock    the instance lock: held by create, start, stop, delete for their whole run; outside what delete removes
 //!   _locks/_disks/D.lock  the lock of an additional disk: held while it is changed, and by the agent and the VM that have it
 //!   _disks/D/           one additional disk: datadisk, in_use_by
@@ -93,6 +93,11 @@ impl Home {
 
     pub fn override_yaml(&self) -> PathBuf {
         self.config_dir().join("override.yaml")
+    }
+
+    /// The user's base of every new instance, merged once when it is made.
+    pub fn base_yaml(&self) -> PathBuf {
+        self.config_dir().join("base.yaml")
     }
 
     /// The place of instance `name`, which need not exist. The name must have been validated.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `GET /v1/info` | `{"sshLocalPort":N}`, upstream's |
 //! | `GET /v1/boot` | why the guest is not up yet (ours; see `boot`) |
-//! | `GET /v1/screenshot` | 501: QEMU's display is not captured |
+//! | `GET /v1/screenshot?format=png\|bmp` | the picture; 422 if the VM has no display, 501 if QEMU cannot |
 //!
 //! The client half blocks, with a deadline, because commands have no runtime.
 
@@ -25,6 +25,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::net::UnixListener;
 
 use super::boot::Explanation;
+use super::screenshot::{Format, LARGEST, Refusal, Screen};
+use crate::process::words;
 
 /// The answer at `/v1/info`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +46,7 @@ fn is_zero(port: &u16) -> bool {
 pub(super) struct Answers {
     pub info: Info,
     pub explain: Box<dyn Fn() -> Explanation>,
+    pub screen: Screen,
 }
 
 /// Serves until the future is dropped. A connection that misbehaves ends alone.
@@ -57,8 +60,8 @@ pub(super) async fn serve(listener: UnixListener, answers: Rc<RefCell<Answers>>)
         let answers = answers.clone();
         tokio::task::spawn_local(async move {
             let service = hyper::service::service_fn(move |request| {
-                let response = answer(&request, &answers.borrow());
-                async move { Ok::<_, Infallible>(response) }
+                let answers = answers.clone();
+                async move { Ok::<_, Infallible>(answer(&request, &answers).await) }
             });
             let connection =
                 hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
@@ -69,17 +72,18 @@ pub(super) async fn serve(listener: UnixListener, answers: Rc<RefCell<Answers>>)
     }
 }
 
-fn answer(request: &Request<Incoming>, answers: &Answers) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, answers: &RefCell<Answers>) -> Response<Full<Bytes>> {
     let is_get = request.method() == Method::GET;
     match request.uri().path() {
         "/v1/info" | "/v1/boot" | "/v1/screenshot" if !is_get => {
             reply(StatusCode::METHOD_NOT_ALLOWED, None, String::new())
         }
-        "/v1/info" => json(StatusCode::OK, &answers.info),
-        "/v1/boot" => json(StatusCode::OK, &(answers.explain)()),
+        "/v1/info" => json(StatusCode::OK, &answers.borrow().info),
+        "/v1/boot" => json(StatusCode::OK, &(answers.borrow().explain)()),
         "/v1/screenshot" => {
-            let message = "driver \"qemu\": driver does not support screenshots";
-            json(StatusCode::NOT_IMPLEMENTED, &serde_json::json!({ "message": message }))
+            // Nothing is borrowed while QEMU draws.
+            let screen = answers.borrow().screen.clone();
+            picture(&screen, request.uri().query().unwrap_or_default()).await
         }
         _ => {
             let text = "404 page not found\n".to_owned();
@@ -88,13 +92,34 @@ fn answer(request: &Request<Incoming>, answers: &Answers) -> Response<Full<Bytes
     }
 }
 
+async fn picture(screen: &Screen, query: &str) -> Response<Full<Bytes>> {
+    let wanted = query.split('&').find_map(|pair| pair.strip_prefix("format=")).unwrap_or("png");
+    let message = |status, text: String| json(status, &serde_json::json!({ "message": text }));
+    let Some(format) = Format::from_name(wanted) else {
+        return message(StatusCode::BAD_REQUEST, format!("unsupported format: \"{wanted}\""));
+    };
+    match screen.capture(format).await {
+        Ok(bytes) => {
+            let kind = if format == Format::Png { "image/png" } else { "image/bmp" };
+            reply(StatusCode::OK, Some(kind), bytes)
+        }
+        Err(refusal @ Refusal::NoDisplay) => message(StatusCode::UNPROCESSABLE_ENTITY, refusal.to_string()),
+        Err(refusal @ Refusal::Monitor(_)) => message(StatusCode::NOT_IMPLEMENTED, words::chain(&refusal)),
+        Err(refusal) => message(StatusCode::INTERNAL_SERVER_ERROR, words::chain(&refusal)),
+    }
+}
+
 fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
     // Plain structs: nothing that serde_json could refuse.
     reply(status, Some("application/json"), serde_json::to_string(value).unwrap_or_default())
 }
 
-fn reply(status: StatusCode, content_type: Option<&'static str>, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+fn reply(
+    status: StatusCode,
+    content_type: Option<&'static str>,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     if let Some(content_type) = content_type {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -127,17 +152,36 @@ pub fn explanation(socket: &Path, patience: Duration) -> Result<Explanation, Cli
     get(socket, "/v1/boot", patience)
 }
 
+/// Asks for a picture of the display: the status and the body, which is the picture if the status is 200.
+pub fn screenshot(socket: &Path, format: Format, patience: Duration) -> Result<(u16, Vec<u8>), ClientError> {
+    let route = format!("/v1/screenshot?format={}", format.name());
+    // More than the largest picture and its head is refused below.
+    let answer = exchange(socket, &route, patience, LARGEST + (64 << 10))?;
+    let not_understood =
+        || ClientError::Answer { socket: socket.display().to_string(), route: route.clone() };
+    let (status, body) = split_answer(&answer).ok_or_else(not_understood)?;
+    if body.len() > LARGEST { Err(not_understood()) } else { Ok((status, body.to_vec())) }
+}
+
 fn get<T: DeserializeOwned>(socket: &Path, route: &str, patience: Duration) -> Result<T, ClientError> {
+    let answer = exchange(socket, route, patience, 1 << 20)?;
+    let body = split_answer(&answer).filter(|(status, _)| *status == 200).map(|(_, body)| body);
+    body.and_then(|body| serde_json::from_slice(body.trim_ascii()).ok())
+        .ok_or_else(|| ClientError::Answer { socket: socket.display().to_string(), route: route.to_owned() })
+}
+
+/// The bytes of the answer, no more than about `most`. The request is of HTTP 1.0, so that upstream's server sends no chunks.
+fn exchange(socket: &Path, route: &str, patience: Duration, most: usize) -> Result<Vec<u8>, ClientError> {
     let name = || socket.display().to_string();
     let deadline = Instant::now() + patience;
     let mut stream =
         UnixStream::connect(socket).map_err(|source| ClientError::Connect { socket: name(), source })?;
     let late = |_| ClientError::Deadline { route: route.to_owned() };
     stream.set_write_timeout(Some(patience)).map_err(late)?;
-    let request = format!("GET {route} HTTP/1.1\r\nHost: lima-hostagent\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {route} HTTP/1.0\r\nHost: lima-hostagent\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).map_err(late)?;
     let mut answer = Vec::new();
-    let mut chunk = [0; 4096];
+    let mut chunk = [0; 16 << 10];
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -145,24 +189,20 @@ fn get<T: DeserializeOwned>(socket: &Path, route: &str, patience: Duration) -> R
         }
         stream.set_read_timeout(Some(left)).map_err(late)?;
         match stream.read(&mut chunk).map_err(late)? {
-            0 => break,
+            0 => return Ok(answer),
             count => answer.extend_from_slice(&chunk[..count]),
         }
-        if answer.len() > 1 << 20 {
-            break;
+        if answer.len() > most {
+            return Ok(answer);
         }
     }
-    parse_answer(&answer).ok_or_else(|| ClientError::Answer { socket: name(), route: route.to_owned() })
 }
 
-/// The JSON body of a successful answer. Our server and upstream's send such short bodies whole, with their length.
-fn parse_answer<T: DeserializeOwned>(answer: &[u8]) -> Option<T> {
-    let text = std::str::from_utf8(answer).ok()?;
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    if head.split(' ').nth(1)? != "200" {
-        return None;
-    }
-    serde_json::from_str(body.trim()).ok()
+/// Status and body of an answer that is sent whole.
+fn split_answer(answer: &[u8]) -> Option<(u16, &[u8])> {
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&answer[..end]).ok()?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, &answer[end + 4..]))
 }
 
 #[cfg(test)]
@@ -188,7 +228,9 @@ mod tests {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let info = Info { ssh_local_port: 35205, ..Info::default() };
-            let answers = Rc::new(RefCell::new(Answers { info, explain: Box::new(explanation_of_nothing) }));
+            let screen = Screen { is_there: false, monitor: "/nope".into(), scratch: "/nope".into() };
+            let explain = Box::new(explanation_of_nothing);
+            let answers = Rc::new(RefCell::new(Answers { info, explain, screen }));
             tokio::task::LocalSet::new().block_on(&runtime, async {
                 serve(UnixListener::from_std(listener).unwrap(), answers).await;
             });
@@ -215,7 +257,10 @@ mod tests {
             assert!(text.ends_with("\r\n\r\n{\"sshLocalPort\":35205}"), "{text}");
             assert!(raw(socket, "GET /nope").ends_with("404 page not found\n"));
             assert!(raw(socket, "POST /v1/info").starts_with("HTTP/1.1 405 "));
-            assert!(raw(socket, "GET /v1/screenshot").contains("driver does not support screenshots"));
+            let text = raw(socket, "GET /v1/screenshot?format=png");
+            assert!(text.starts_with("HTTP/1.1 422 ") && text.contains("no display is configured"), "{text}");
+            assert!(raw(socket, "GET /v1/screenshot?format=gif").starts_with("HTTP/1.1 400 "));
+            assert!(raw(socket, "POST /v1/screenshot").starts_with("HTTP/1.1 405 "));
         });
     }
 
@@ -225,6 +270,7 @@ mod tests {
             let patience = Duration::from_secs(10);
             assert_eq!(info(socket, patience).unwrap().ssh_local_port, 35205);
             assert_eq!(explanation(socket, patience).unwrap(), explanation_of_nothing());
+            assert_eq!(screenshot(socket, Format::Bmp, patience).unwrap().0, 422);
         });
     }
 

@@ -15,6 +15,7 @@ use super::event::Status;
 use super::launch::{cause, launch};
 use super::prepare::{Claim, Prepared};
 use super::requirements::Requirements;
+use super::screenshot::Screen;
 use super::state::{Action, Event, State, step};
 use super::{Error, Request, api, progress, serial};
 use crate::driver::{Budget, DriverError, Exit, Vm};
@@ -37,6 +38,11 @@ pub(super) async fn live(
     let answers = Rc::new(RefCell::new(api::Answers {
         info: api::Info::default(),
         explain: explainer(&known, claim.dir.serial_log(), &request.name),
+        screen: Screen {
+            is_there: prepared.config.video_display != "none",
+            monitor: claim.dir.qmp_socket(),
+            scratch: claim.dir.file("screenshot.tmp"),
+        },
     }));
     let _api = prepared
         .listener

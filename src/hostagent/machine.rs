@@ -42,7 +42,7 @@ pub(super) fn machine(config: &Config, dir: &InstanceDir, host: &HostFacts, part
         kernel: boot.kernel,
         kernel_cmdline: boot.cmdline,
         initrd: boot.initrd,
-        firmware: Firmware { legacy_bios: config.firmware.legacy_bios, code: None },
+        firmware: Firmware { legacy_bios: config.firmware.legacy_bios, code: boot.firmware },
         cpu_type: config.cpu_type.clone(),
         minimum_version: config.qemu_minimum_version.clone(),
         display: config.video_display.clone(),

@@ -27,6 +27,7 @@ mod prepare;
 mod progress;
 mod remote;
 mod requirements;
+pub mod screenshot;
 mod serial;
 pub mod state;
 mod values;

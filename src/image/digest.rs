@@ -13,6 +13,16 @@ pub(super) enum Algorithm {
     Sha512,
 }
 
+impl Algorithm {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Algorithm::Sha256 => "sha256",
+            Algorithm::Sha384 => "sha384",
+            Algorithm::Sha512 => "sha512",
+        }
+    }
+}
+
 /// A digest that a file must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Digest {
@@ -39,13 +49,40 @@ impl Digest {
         Ok(Digest { algorithm, text: text.to_owned() })
     }
 
+    pub(super) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// For the bytes that are to have this digest.
+    pub(super) fn hasher(&self) -> Hasher {
+        match self.algorithm {
+            Algorithm::Sha256 => Hasher::Sha256(Sha256::new()),
+            Algorithm::Sha384 => Hasher::Sha384(Sha384::new()),
+            Algorithm::Sha512 => Hasher::Sha512(Sha512::new()),
+        }
+    }
+
+    /// Fails if the bytes that `hasher` has seen do not have this digest.
+    pub(super) fn check(&self, hasher: Hasher) -> Result<(), FetchError> {
+        let got = hasher.finish();
+        if got == self.text {
+            return Ok(());
+        }
+        Err(FetchError::Digest { expected: self.text.clone(), got })
+    }
+
     /// What the bytes of `file` really have, in the same form.
-    pub(super) fn of(&self, file: impl Read) -> std::io::Result<String> {
-        Ok(match self.algorithm {
-            Algorithm::Sha256 => format!("sha256:{}", hash::<Sha256>(file)?),
-            Algorithm::Sha384 => format!("sha384:{}", hash::<Sha384>(file)?),
-            Algorithm::Sha512 => format!("sha512:{}", hash::<Sha512>(file)?),
-        })
+    pub(super) fn of(&self, mut file: impl Read) -> std::io::Result<String> {
+        let mut hasher = self.hasher();
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => return Ok(hasher.finish()),
+                Ok(count) => hasher.update(&buffer[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     pub(super) fn text(&self) -> &str {
@@ -53,16 +90,31 @@ impl Digest {
     }
 }
 
-fn hash<D: sha2::Digest>(mut file: impl Read) -> std::io::Result<String> {
-    let mut hasher = D::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hex(&hasher.finalize())),
-            Ok(count) => hasher.update(&buffer[..count]),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+/// A digest that is being computed.
+#[derive(Clone)]
+pub(super) enum Hasher {
+    Sha256(Sha256),
+    Sha384(Sha384),
+    Sha512(Sha512),
+}
+
+impl Hasher {
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Hasher::Sha256(hasher) => hasher.update(bytes),
+            Hasher::Sha384(hasher) => hasher.update(bytes),
+            Hasher::Sha512(hasher) => hasher.update(bytes),
         }
+    }
+
+    /// `algorithm:hex`.
+    fn finish(self) -> String {
+        let (algorithm, digits) = match self {
+            Hasher::Sha256(hasher) => (Algorithm::Sha256, hex(&hasher.finalize())),
+            Hasher::Sha384(hasher) => (Algorithm::Sha384, hex(&hasher.finalize())),
+            Hasher::Sha512(hasher) => (Algorithm::Sha512, hex(&hasher.finalize())),
+        };
+        format!("{}:{digits}", algorithm.name())
     }
 }
 

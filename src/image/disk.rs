@@ -15,6 +15,7 @@ pub(super) const ISO: &str = "iso";
 pub(super) const KERNEL: &str = "kernel";
 pub(super) const CMDLINE: &str = "kernel.cmdline";
 pub(super) const INITRD: &str = "initrd";
+pub(super) const FIRMWARE: &str = "qemu-efi-code.fd";
 
 /// What an instance boots from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,13 +25,15 @@ pub struct Boot {
     pub format: Format,
     /// What the guest sees of the disk.
     pub virtual_size: Bytes,
-    /// An installation medium; only instances that another program made have one.
+    /// An installation medium.
     pub iso: Option<PathBuf>,
     /// Direct boot: without a kernel the firmware boots the disk.
     pub kernel: Option<PathBuf>,
     /// Kernel command line, verbatim.
     pub cmdline: Option<String>,
     pub initrd: Option<PathBuf>,
+    /// UEFI code in place of the system's.
+    pub firmware: Option<PathBuf>,
 }
 
 /// Looks at the disk of the instance in `dir` and at the files beside it. Fails if the disk is absent, incomplete, or depends on another
@@ -56,6 +59,7 @@ pub fn examine(dir: &Path) -> Result<Boot, ImageError> {
         kernel: present(KERNEL),
         cmdline,
         initrd: present(INITRD),
+        firmware: present(FIRMWARE),
         disk,
     })
 }

@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::Part;
+use super::cache::Entry;
 use super::format::Format;
+use super::{Part, room};
 use crate::config::packages::{Packaging, Wanted};
 use crate::config::{Arch, Bytes};
+use crate::http;
 
 #[derive(Debug, Error)]
 pub enum ImageError {
     /// No candidate was even tried.
-    #[error("[{}]", display_all(.0, " "))]
+    #[error("{}", why_none_fits(.0))]
     NoneFits(Vec<Skip>),
     /// Every candidate that fits failed.
     #[error("{}", all_causes(.0))]
@@ -52,8 +54,33 @@ pub enum Skip {
 /// Why a file did not arrive.
 #[derive(Debug, Error)]
 pub enum FetchError {
-    #[error("`{scheme}` images are not supported yet; download the file and give its path")]
-    Remote { scheme: String },
+    #[error("unsupported protocol scheme `{scheme}`; use `http`, `https`, or the path of a file")]
+    Scheme { scheme: String },
+    #[error(transparent)]
+    Http(#[from] http::Error),
+    #[error("unexpected HTTP status `{status}`")]
+    Status { status: String },
+    /// The server, or the line to it, failed in the middle, again and again.
+    #[error("the download broke off after {received}{}", of_total(.total))]
+    Lost {
+        received: Bytes,
+        total: Option<Bytes>,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot use the download cache `{}`", dir.display())]
+    Cache {
+        dir: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot decompress the {} ({format})", part.name())]
+    Unpack {
+        part: Part,
+        format: Format,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("`file://` needs an absolute path")]
     RelativeUrl,
     #[error("`~USER` is not supported in a path; write the path out")]
@@ -74,14 +101,8 @@ pub enum FetchError {
         "`{digest}` is not a digest of the form `sha256:`, `sha384:` or `sha512:` and hexadecimal digits"
     )]
     BadDigest { digest: String },
-    #[error("the {} is compressed ({format}), which is not supported yet; unpack it and give the path of the result", part.name())]
-    Compressed { part: Part, format: Format },
-    #[error("the image is an installation medium ({format}), which is not supported yet; use a disk image")]
-    Medium { format: Format },
-    #[error("the image has the format {format}; convert it with `qemu-img convert -O qcow2` first")]
-    Format { format: Format },
-    #[error("no space left in `{}`: {needed} are needed, {free} are free", dir.display())]
-    NoSpace { dir: PathBuf, needed: Bytes, free: Bytes },
+    #[error("no space left in `{}`: {}{free} are free", dir.display(), are_needed(.needed))]
+    NoSpace { dir: PathBuf, needed: Option<Bytes>, free: Bytes },
     #[error("cannot copy to `{}`", to.display())]
     Copy {
         to: PathBuf,
@@ -109,8 +130,14 @@ pub enum DiskError {
         "it keeps its data in another file, which is not allowed; flatten it with `qemu-img convert -O qcow2`"
     )]
     ExternalData,
-    #[error("its format is {0}, not qcow2 or raw")]
+    #[error("its format is {0}, which QEMU cannot boot from; convert it to qcow2 or raw first")]
     Format(Format),
+    #[error(
+        "it is only a description whose data are in other files, which is not allowed; convert it with `qemu-img convert -O qcow2`"
+    )]
+    Description,
+    #[error("`qemu-img info` does not say what it depends on")]
+    NoInfo,
     #[error(
         "disk shrinking is not supported: the disk has {actual}, `disk:` says {wanted}; set `disk: {enough}` or more"
     )]
@@ -125,6 +152,35 @@ pub enum DiskError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl FetchError {
+    pub(super) fn cache(entry: &Entry, source: std::io::Error) -> FetchError {
+        FetchError::in_cache(entry.dir(), source)
+    }
+
+    pub(super) fn no_entry(cache: &Path, url: &str, source: std::io::Error) -> FetchError {
+        FetchError::in_cache(&super::cache_entry(cache, url), source)
+    }
+
+    fn in_cache(dir: &Path, source: std::io::Error) -> FetchError {
+        if room::is_full(&source) {
+            return FetchError::no_space(dir, None);
+        }
+        FetchError::Cache { dir: dir.to_owned(), source }
+    }
+
+    pub(super) fn no_space(dir: &Path, needed: Option<Bytes>) -> FetchError {
+        FetchError::NoSpace { dir: dir.to_owned(), needed, free: room::free(dir).unwrap_or(Bytes(0)) }
+    }
+}
+
+fn of_total(total: &Option<Bytes>) -> String {
+    total.map(|total| format!(" of {total}")).unwrap_or_default()
+}
+
+fn are_needed(needed: &Option<Bytes>) -> String {
+    needed.map(|needed| format!("{needed} are needed, ")).unwrap_or_default()
 }
 
 impl ImageError {
@@ -149,6 +205,14 @@ impl ImageError {
             _ => None,
         }
     }
+}
+
+fn why_none_fits(skipped: &[Skip]) -> String {
+    if skipped.is_empty() {
+        return "there is no image to choose from; check `images`, `--image-variant` and `--arch-variant`"
+            .to_owned();
+    }
+    format!("[{}]", display_all(skipped, " "))
 }
 
 fn display_all<T: ToString>(items: &[T], between: &str) -> String {

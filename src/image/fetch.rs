@@ -2,28 +2,29 @@
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::digest::Digest;
-use super::disk::{self, CMDLINE, DISK, INITRD, KERNEL, read_head};
+use super::bring::{Order, bring};
+use super::disk::{self, CMDLINE, DISK, FIRMWARE, INITRD, ISO, KERNEL};
 use super::error::{FetchError, ImageError, with_causes};
 use super::format::Format;
-use super::{Event, Part, Request, choose, copy, locate};
-use crate::config::resolved::Image;
-use crate::config::{Arch, Bytes, HostFacts};
+use super::{Event, Part, Request, choose, medium};
+use crate::config::resolved::{FileRef, Image};
+use crate::http::Client;
 
 /// A file that is not finished; `limactl stop -f` removes this ending, too.
 const UNFINISHED: &str = ".tmp";
 /// A whole image in homes of other versions, on its way to be the disk.
 const IMAGE: &str = "image";
+/// An image of another format, on its way to be qcow2.
+const CONVERTED: &str = "converted";
 
 /// Removes what a killed run left. Without a disk nothing else counts either.
 pub(super) fn sweep(dir: &Path) -> Result<(), ImageError> {
-    let mut names: Vec<String> =
-        [IMAGE, KERNEL, CMDLINE, INITRD].map(|name| format!("{name}{UNFINISHED}")).to_vec();
+    let unfinished = [IMAGE, KERNEL, CMDLINE, INITRD, DISK, CONVERTED, FIRMWARE];
+    let mut names: Vec<String> = unfinished.map(|name| format!("{name}{UNFINISHED}")).to_vec();
     if !disk::exists(dir)? {
-        names.extend([KERNEL, CMDLINE, INITRD].map(str::to_owned));
+        names.extend([KERNEL, CMDLINE, INITRD, ISO].map(str::to_owned));
     }
     names.iter().try_for_each(|name| remove(&dir.join(name)))
 }
@@ -70,6 +71,7 @@ fn is_final(error: &ImageError) -> bool {
 }
 
 fn candidate(image: &Image, request: &Request<'_>, notify: &mut dyn FnMut(Event)) -> Result<(), ImageError> {
+    let client = Client::new(request.host);
     let mut fetch = |part: Part, location: &str, digest: Option<&str>| {
         notify(Event::Attempting {
             part,
@@ -78,9 +80,9 @@ fn candidate(image: &Image, request: &Request<'_>, notify: &mut dyn FnMut(Event)
             digest: digest.map(str::to_owned),
         });
         let to = unfinished(request.dir, part.name());
-        local(part, location, digest, image.arch, &to, request.host)
+        let order = Order { part, location, digest, to: &to, host: request.host, client: &client };
+        bring(&order, notify)
             .map_err(|source| ImageError::Fetch { location: location.to_owned(), source })?;
-        notify(Event::Downloaded { part, location: location.to_owned() });
         Ok(to)
     };
     let fetched = fetch(Part::Image, &image.location, image.digest.as_deref())?;
@@ -91,9 +93,44 @@ fn candidate(image: &Image, request: &Request<'_>, notify: &mut dyn FnMut(Event)
         fetch(Part::Initrd, &initrd.location, initrd.digest.as_deref())?;
     }
     let unusable = |source| ImageError::Disk { path: PathBuf::from(&image.location), source };
-    let info = disk::inspect(&fetched, None).map_err(unusable)?;
+    let mut info = disk::inspect(&fetched, None).map_err(unusable)?;
+    if info.format == Format::Iso9660 {
+        medium::make_disk(&unfinished(request.dir, DISK), request.disk, request.host).map_err(unusable)?;
+        return settle_medium(image, request.dir);
+    }
+    if !matches!(info.format, Format::Qcow2 | Format::Raw) {
+        notify(Event::Converting { from: info.format });
+        medium::to_qcow2(&fetched, info.format, &unfinished(request.dir, CONVERTED), request.host)
+            .map_err(unusable)?;
+        info = disk::inspect(&fetched, None).map_err(unusable)?;
+    }
     grow(&fetched, info, image, request, notify)?;
     settle(image, request.dir)
+}
+
+/// Fetches the first firmware that can be had, unless the instance has one. Failures are only told: the system's firmware serves as well.
+pub(super) fn firmware(request: &Request<'_>, notify: &mut dyn FnMut(Event)) -> Result<(), ImageError> {
+    let firmware = request.dir.join(FIRMWARE);
+    if firmware.exists() {
+        return Ok(());
+    }
+    let client = Client::new(request.host);
+    let to = unfinished(request.dir, FIRMWARE);
+    for FileRef { location, digest } in request.firmware {
+        let digest = digest.as_deref();
+        let order =
+            Order { part: Part::Firmware, location, digest, to: &to, host: request.host, client: &client };
+        match bring(&order, notify) {
+            Ok(()) => {
+                rename(&to, &firmware)?;
+                return sync(request.dir);
+            }
+            Err(error) => {
+                notify(Event::FirmwareFailed { location: location.clone(), cause: with_causes(&error) });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Grows the image before it becomes the disk. What is wrong with it is said of the place where it came from.
@@ -113,6 +150,19 @@ fn grow(
 
 /// Gives everything its name, the disk last.
 fn settle(image: &Image, dir: &Path) -> Result<(), ImageError> {
+    settle_kernel(image, dir)?;
+    settle_disk(&unfinished(dir, IMAGE), dir)?;
+    remove(&dir.join(IMAGE))
+}
+
+/// The same for an installation medium, whose disk is empty.
+fn settle_medium(image: &Image, dir: &Path) -> Result<(), ImageError> {
+    settle_kernel(image, dir)?;
+    rename(&unfinished(dir, IMAGE), &dir.join(ISO))?;
+    settle_disk(&unfinished(dir, DISK), dir)
+}
+
+fn settle_kernel(image: &Image, dir: &Path) -> Result<(), ImageError> {
     if let Some(kernel) = &image.kernel {
         if !kernel.cmdline.is_empty() {
             let path = unfinished(dir, CMDLINE);
@@ -125,80 +175,14 @@ fn settle(image: &Image, dir: &Path) -> Result<(), ImageError> {
     if image.initrd.is_some() {
         rename(&unfinished(dir, INITRD), &dir.join(INITRD))?;
     }
-    let fetched = unfinished(dir, IMAGE);
-    sync(&fetched)?;
-    sync(dir)?;
-    rename(&fetched, &dir.join(DISK))?;
-    sync(dir)?;
-    remove(&dir.join(IMAGE))
-}
-
-/// Copies one local file to `to`, checked and synced.
-fn local(
-    part: Part,
-    location: &str,
-    digest: Option<&str>,
-    arch: Arch,
-    to: &Path,
-    host: &HostFacts,
-) -> Result<(), FetchError> {
-    let digest = digest.map(Digest::parse).transpose()?;
-    let path = locate::path(location, host)?;
-    let source = open(&path)?;
-    check_format(part, arch, &source).map_err(|error| error.unwrap_or_else(|io| unreadable(&path, io)))?;
-    let written = copy::copy(&source, to).and_then(|target| target.sync_all());
-    written.map_err(|error| not_written(error, &source, to))?;
-    let Some(digest) = digest else { return Ok(()) };
-    // The copy is hashed, not the source, which may change meanwhile.
-    let got = File::open(to).and_then(|file| digest.of(file)).map_err(|error| unreadable(to, error))?;
-    if got != digest.text() {
-        return Err(FetchError::Digest { expected: digest.text().to_owned(), got });
-    }
     Ok(())
 }
 
-fn open(path: &Path) -> Result<File, FetchError> {
-    // Without O_NONBLOCK a named pipe would wait for a writer for ever.
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    let file = file.map_err(|error| unreadable(path, error))?;
-    let metadata = file.metadata().map_err(|error| unreadable(path, error))?;
-    if metadata.is_file() { Ok(file) } else { Err(FetchError::NotAFile { path: path.to_owned() }) }
-}
-
-/// Refuses by name what this version cannot boot, before anything is copied.
-fn check_format(part: Part, arch: Arch, file: &File) -> Result<(), Result<FetchError, std::io::Error>> {
-    let format = Format::of(&read_head(file).map_err(Err)?);
-    // QEMU itself unpacks a gzipped kernel for 64-bit ARM, which is how distributions ship it there.
-    let unpacks_itself =
-        part == Part::Initrd || (part == Part::Kernel && arch == Arch::Aarch64 && format == Format::Gzip);
-    let error = match (part, format) {
-        (_, format) if format.is_compression() && !unpacks_itself => FetchError::Compressed { part, format },
-        (Part::Image, Format::Iso9660) => FetchError::Medium { format },
-        (Part::Image, Format::Qcow2 | Format::Raw) | (Part::Kernel | Part::Initrd, _) => return Ok(()),
-        (Part::Image, format) => FetchError::Format { format },
-    };
-    Err(Ok(error))
-}
-
-fn unreadable(path: &Path, source: std::io::Error) -> FetchError {
-    FetchError::Open { path: path.to_owned(), source }
-}
-
-fn not_written(error: std::io::Error, source: &File, to: &Path) -> FetchError {
-    if !matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
-        return FetchError::Copy { to: to.to_owned(), source: error };
-    }
-    let dir = to.parent().unwrap_or(to).to_owned();
-    // What the unfinished copy has taken is free again when it is swept away.
-    let _ = fs::remove_file(to);
-    let free = nix::sys::statvfs::statvfs(&dir).map_or(0, |stat| free_bytes(&stat));
-    let needed = source.metadata().map_or(0, |metadata| metadata.blocks() * 512);
-    FetchError::NoSpace { dir, needed: Bytes(needed), free: Bytes(free) }
-}
-
-#[allow(clippy::unnecessary_cast, reason = "the numbers have 32 bits on macOS")]
-fn free_bytes(stat: &nix::sys::statvfs::Statvfs) -> u64 {
-    stat.blocks_available() as u64 * stat.fragment_size() as u64
+fn settle_disk(disk: &Path, dir: &Path) -> Result<(), ImageError> {
+    sync(disk)?;
+    sync(dir)?;
+    rename(disk, &dir.join(DISK))?;
+    sync(dir)
 }
 
 fn unfinished(dir: &Path, name: &str) -> PathBuf {
@@ -217,27 +201,5 @@ fn remove(path: &Path) -> Result<(), ImageError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(ImageError::file("remove", path)(error)),
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_disk_says_where_and_how_much() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("source");
-        fs::write(&path, vec![1; 40 << 10]).unwrap();
-        let source = File::open(&path).unwrap();
-        let full = std::io::Error::from_raw_os_error(libc::ENOSPC);
-        let FetchError::NoSpace { dir: named, needed, free } =
-            not_written(full, &source, &dir.path().join("t"))
-        else {
-            panic!("another error");
-        };
-        assert_eq!((named.as_path(), needed >= Bytes(40 << 10), free > Bytes(0)), (dir.path(), true, true));
-        let other = std::io::Error::from_raw_os_error(libc::EIO);
-        assert!(matches!(not_written(other, &source, &path), FetchError::Copy { .. }));
     }
 }

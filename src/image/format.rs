@@ -71,9 +71,25 @@ impl Format {
             // An empty mark is on every file.
             (0, b"", Format::Raw),
         ];
+        // Parallel compressors begin with a frame that says how long the next one is.
+        if matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]) {
+            return Format::Zstd;
+        }
         let has = |at: usize, mark: &[u8]| head.get(at..at + mark.len()) == Some(mark);
         let found = MARKS.iter().find(|(at, mark, _)| has(*at, mark));
         found.map_or(Format::Raw, |(_, _, format)| *format)
+    }
+
+    /// `qemu-img`'s word for a disk's format that it can read and QEMU cannot grow.
+    pub(super) fn name_for_qemu(self) -> Option<&'static str> {
+        Some(match self {
+            Format::Vmdk => "vmdk",
+            Format::Vhdx => "vhdx",
+            Format::Vdi => "vdi",
+            Format::Vpc => "vpc",
+            Format::Parallels => "parallels",
+            _ => return None,
+        })
     }
 
     pub(super) fn is_compression(self) -> bool {
@@ -161,6 +177,7 @@ pub(super) mod tests {
             (b"BZ not it", Format::Raw),
             (b"\xfd7zXZ\0", Format::Xz),
             (b"\x28\xb5\x2f\xfd", Format::Zstd),
+            (b"\x50\x2a\x4d\x18\x04", Format::Zstd),
             (b"", Format::Raw),
             (b"QF", Format::Raw),
         ] {

@@ -32,6 +32,7 @@ pub(super) fn host(dir: &Path) -> HostFacts {
 struct World {
     dir: tempfile::TempDir,
     images: Vec<Image>,
+    firmware: Vec<FileRef>,
     size: Bytes,
     events: Vec<Event>,
 }
@@ -42,7 +43,7 @@ impl World {
     fn new() -> World {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("d")).unwrap();
-        World { dir, images: vec![], size: Bytes(8192), events: vec![] }
+        World { dir, images: vec![], firmware: vec![], size: Bytes(8192), events: vec![] }
     }
 
     fn source(&mut self, name: &str, bytes: &[u8]) -> &mut World {
@@ -69,8 +70,14 @@ impl World {
 
     fn prepare(&mut self) -> Result<Boot, ImageError> {
         let (dir, host) = (self.instance(), host(self.dir.path()));
-        let request =
-            Request { images: &self.images, arch: Arch::X86_64, disk: self.size, dir: &dir, host: &host };
+        let request = Request {
+            images: &self.images,
+            firmware: &self.firmware,
+            arch: Arch::X86_64,
+            disk: self.size,
+            dir: &dir,
+            host: &host,
+        };
         let events = &mut self.events;
         prepare(&request, &mut |event| events.push(event))
     }
@@ -78,6 +85,29 @@ impl World {
     /// The whole message of a preparation that must fail.
     fn failure(&mut self) -> String {
         with_causes(&self.prepare().unwrap_err())
+    }
+
+    /// Installs a stand-in for qemu-img that keeps its arguments and runs `script`, where `{grown}` is a file with `bytes`.
+    fn qemu_img(&mut self, script: &str, bytes: &[u8]) {
+        let bin = self.dir.path().join("bin");
+        fs::create_dir_all(&bin).unwrap();
+        self.source("grown", bytes);
+        let (argv, grown) = (self.dir.path().join("argv"), self.dir.path().join("grown"));
+        let script = script.replace("{grown}", &grown.display().to_string());
+        let script = format!("#!/bin/sh\necho \"$@\" >>{}\n{script}\n", argv.display());
+        // Written by another process, so that no fork on another thread can keep it open for writing ("text file busy").
+        self.source("script", script.as_bytes());
+        let install = std::process::Command::new("install")
+            .args(["-m", "755"])
+            .arg(self.dir.path().join("script"))
+            .arg(bin.join("qemu-img"))
+            .status();
+        assert!(install.unwrap().success());
+    }
+
+    /// What the stand-in was called with, a line each.
+    fn argv(&self) -> String {
+        fs::read_to_string(self.dir.path().join("argv")).unwrap()
     }
 
     fn files(&self) -> Vec<String> {
@@ -209,12 +239,13 @@ fn the_next_candidate_starts_clean() {
 fn every_candidate_that_failed_is_reported() {
     let mut world = World::new();
     world.image("a");
-    world.image("https://example.com/b.img");
+    world.image("ftp://example.com/b.img");
     let message = world.failure();
     let lines: Vec<&str> = message.lines().collect();
     assert!(lines[0].starts_with("failed to download `a`: "), "{message}");
     assert!(
-        lines[1].starts_with("failed to download `https://example.com/b.img`: `https` images"),
+        lines[1]
+            .starts_with("failed to download `ftp://example.com/b.img`: unsupported protocol scheme `ftp`"),
         "{message}"
     );
 }
@@ -233,16 +264,18 @@ fn what_a_killed_run_left_is_neither_used_nor_kept() {
 }
 
 #[test]
-fn what_cannot_be_booted_yet_is_refused_by_name() {
-    let mut iso = vec![0; 0x9000];
-    iso[0x8001..0x8006].copy_from_slice(b"CD001");
+fn what_is_no_disk_is_refused_by_name() {
     let mut world = World::new();
-    world.source("gz", b"\x1f\x8b\x08").source("iso", &iso).source("vmdk", b"KDMV").source("empty", b"");
+    world
+        .source("gz", b"\x1f\x8b\x08")
+        .source("text", b"# Disk DescriptorFile\n")
+        .source("asif", b"shdw")
+        .source("empty", b"");
     nix::unistd::mkfifo(&world.dir.path().join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     for (location, words) in [
-        ("gz", "the image is compressed (gzip), which is not supported yet"),
-        ("iso", "the image is an installation medium (ISO 9660), which is not supported yet"),
-        ("vmdk", "the image has the format vmdk; convert it with `qemu-img convert -O qcow2` first"),
+        ("gz", "cannot decompress the image (gzip): "),
+        ("text", "`text` cannot be used: it is only a description whose data are in other files"),
+        ("asif", "`asif` cannot be used: its format is asif, which QEMU cannot boot from"),
         ("fifo", "is not a regular file"),
         (".", "is not a regular file"),
         ("empty", "it is empty"),
@@ -253,6 +286,94 @@ fn what_cannot_be_booted_yet_is_refused_by_name() {
         assert!(message.contains(words), "{message}");
         assert_eq!(world.files(), Vec::<String>::new());
     }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn an_image_and_its_kernel_are_decompressed_and_an_initrd_is_not() {
+    let mut world = World::new();
+    let (image, initrd) = (gzip(RAW), gzip(b"initrd"));
+    world.source("i", &image).source("k", &gzip(b"kernel")).source("r", &initrd);
+    let candidate = world.image("i");
+    candidate.digest = Some(format!("sha256:{}", digest::sha256_hex(&image)));
+    candidate.kernel = kernel("k", "");
+    candidate.initrd = Some(file("r"));
+    let boot = world.prepare().unwrap();
+    assert_eq!(&fs::read(boot.disk).unwrap()[..4096], RAW);
+    assert_eq!(fs::read(boot.kernel.unwrap()).unwrap(), b"kernel");
+    assert_eq!(fs::read(boot.initrd.unwrap()).unwrap(), initrd);
+}
+
+#[test]
+fn a_digest_is_of_the_compressed_bytes() {
+    let mut world = World::new();
+    world.source("i", &gzip(RAW)).image("i").digest = Some(format!("sha256:{}", digest::sha256_hex(RAW)));
+    assert!(world.failure().contains("expected digest"));
+    assert_eq!(world.files(), Vec::<String>::new());
+}
+
+#[test]
+fn an_installation_medium_gets_an_empty_disk_beside_it() {
+    let mut iso = vec![0; 0x9000];
+    iso[0x8001..0x8006].copy_from_slice(b"CD001");
+    let mut world = World::new();
+    world.source("i", &iso).image("i");
+    let disk = qcow2(8192);
+    world.qemu_img("/bin/cat {grown} >\"$5\"", &disk);
+    let boot = world.prepare().unwrap();
+    assert_eq!((boot.format, boot.virtual_size), (Format::Qcow2, Bytes(8192)));
+    assert_eq!(fs::read(boot.iso.unwrap()).unwrap(), iso);
+    assert_eq!(world.files(), ["disk", "iso"]);
+    assert_eq!(world.argv(), format!("create -q -f qcow2 {}/disk.tmp 8192\n", world.instance().display()));
+}
+
+#[test]
+fn another_format_becomes_qcow2_if_it_stands_alone() {
+    for (format, head) in [
+        ("vhdx", &b"vhdxfile"[..]),
+        ("vpc", b"conectix"),
+        ("vmdk", b"KDMV\x01\0\0\0\x03\0\0\0\x10\0\0\0\0\0\0\0"),
+    ] {
+        let mut world = World::new();
+        world.source("i", head).image("i");
+        let script = "if [ $1 = info ]; then echo \"{\\\"filename\\\": \\\"$5\\\"}\"; else /bin/cat {grown} >\"$7\"; fi";
+        world.qemu_img(script, &qcow2(8192));
+        let boot = world.prepare().unwrap();
+        assert_eq!((boot.format, boot.virtual_size), (Format::Qcow2, Bytes(8192)));
+        assert_eq!(world.files(), ["disk"]);
+        let dir = world.instance();
+        let (image, converted) = (dir.join("image.tmp"), dir.join("converted.tmp"));
+        assert_eq!(
+            world.argv(),
+            format!(
+                "info --output=json -f {format} {image}\nconvert -f {format} -O qcow2 {image} {converted}\n",
+                image = image.display(),
+                converted = converted.display()
+            )
+        );
+        assert!(world.events.iter().any(|event| matches!(event, Event::Converting { .. })));
+    }
+}
+
+#[test]
+fn firmware_of_ones_own_is_fetched_once_and_its_absence_is_only_told() {
+    let mut world = World::new();
+    world.source("i", RAW).source("f", &gzip(b"code")).image("i");
+    world.firmware = vec![file("absent"), file("f")];
+    let boot = world.prepare().unwrap();
+    assert_eq!(fs::read(boot.firmware.unwrap()).unwrap(), b"code");
+    assert_eq!(world.files(), ["disk", "qemu-efi-code.fd"]);
+    let failed =
+        |event: &&Event| matches!(event, Event::FirmwareFailed { location, .. } if location == "absent");
+    assert_eq!(world.events.iter().filter(failed).count(), 1);
+    world.events.clear();
+    world.prepare().unwrap();
+    assert_eq!(world.events, []);
 }
 
 #[test]
@@ -295,24 +416,10 @@ fn qemu_img_grows_a_qcow2_and_is_named_when_it_is_missing() {
     );
     assert!(error.hint().unwrap().contains("install"));
     assert_eq!(world.files(), Vec::<String>::new());
-    // A stand-in that keeps its arguments and puts a larger image in place.
-    let bin = world.dir.path().join("bin");
-    fs::create_dir(&bin).unwrap();
-    world.source("grown", &qcow2(8192));
-    let (argv, grown) = (world.dir.path().join("argv"), world.dir.path().join("grown"));
-    let script =
-        format!("#!/bin/sh\necho \"$@\" >{}\n/bin/cat {} >\"$4\"\n", argv.display(), grown.display());
-    // Written by another process, so that no fork on another thread can keep it open for writing ("text file busy").
-    world.source("script", script.as_bytes());
-    let install = std::process::Command::new("install")
-        .args(["-m", "755"])
-        .arg(world.dir.path().join("script"))
-        .arg(bin.join("qemu-img"))
-        .status();
-    assert!(install.unwrap().success());
+    world.qemu_img("/bin/cat {grown} >\"$4\"", &qcow2(8192));
     assert_eq!(world.prepare().unwrap().virtual_size, Bytes(8192));
     let image = world.instance().join("image.tmp");
-    assert_eq!(fs::read_to_string(argv).unwrap(), format!("resize -f qcow2 {} 8192\n", image.display()));
+    assert_eq!(world.argv(), format!("resize -f qcow2 {} 8192\n", image.display()));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::record::Instance;
 use super::{Context, Error};
 use crate::config::{edits, name, version};
 use crate::home::{self, InstanceDir, lock::Lock};
-use crate::ssh;
+use crate::{image, ssh};
 
 /// What is to be created.
 pub struct NewInstance {
@@ -44,7 +44,7 @@ pub fn create(context: &Context, new: &NewInstance) -> Result<Instance, Error> {
     if dir.path().symlink_metadata().is_ok() {
         return Err(Error::Exists { name: new.name.clone() });
     }
-    let guard = Unmade::new(dir.path());
+    let guard = Unmade::new(dir.path(), &context.host.cache_dir);
     let made = || -> Result<Instance, Error> {
         let create = fs::DirBuilder::new().mode(0o700).create(dir.path());
         create.map_err(|source| home::Error::Write { path: dir.path().to_path_buf(), source })?;
@@ -68,9 +68,10 @@ struct Unmade<'a> {
 }
 
 impl<'a> Unmade<'a> {
-    fn new(dir: &'a Path) -> Unmade<'a> {
-        let path = dir.to_path_buf();
+    fn new(dir: &'a Path, cache: &Path) -> Unmade<'a> {
+        let (path, cache) = (dir.to_path_buf(), cache.to_path_buf());
         let interrupt = super::interrupt::Cleanup::on_interrupt(move || {
+            image::abandon(&path, &cache);
             let _ = fs::remove_dir_all(path);
         });
         Unmade { dir, interrupt }

@@ -26,6 +26,14 @@ pub enum Error {
     Busy { name: String, pid: Option<i32> },
     #[error("{}", keys.join("\n"))]
     Unsupported { keys: Vec<String> },
+    /// Every instance that was asked for is missing.
+    #[error("unmatched instances")]
+    Unmatched,
+    /// Upstream's agent runs it, or seems to, and is not ours to end.
+    #[error(
+        "the instance `{name}` is run by another limactl, whose host agent (pid {pid}) is not ready: {problems} (hint: wait for it, or run `limactl stop -f {name}`)"
+    )]
+    ForeignNotReady { name: String, pid: i32, problems: String },
     #[error("errors inspecting instance: [{}]", problems.join(" "))]
     Problems { problems: Vec<String> },
     #[error("expected status `{expected}`, got `{got}`{}", hint.unwrap_or_default())]

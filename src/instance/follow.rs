@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::Context;
@@ -26,11 +27,7 @@ impl Follower {
 
     /// Only what comes from now on.
     pub(super) fn from_now(dir: &InstanceDir) -> Follower {
-        let end = |path: PathBuf| {
-            let length = path.metadata().map_or(0, |data| data.len());
-            Tail::new(path, length)
-        };
-        Follower { events: end(dir.agent_events()), log: end(dir.agent_log()) }
+        Follower { events: Tail::from_end(dir.agent_events()), log: Tail::from_end(dir.agent_log()) }
     }
 
     /// What is new: log lines go to the user, events to the caller. A line that is no event (a stray word of another program) is passed over.
@@ -44,21 +41,30 @@ impl Follower {
     }
 }
 
-/// One growing file.
-struct Tail {
+/// One growing file. If another one takes its place, that one is read from its beginning.
+pub(super) struct Tail {
     path: PathBuf,
+    /// Which file `offset` belongs to; `None` before there is one.
+    inode: Option<u64>,
     offset: u64,
     /// The beginning of a line that is not complete yet.
     partial: Vec<u8>,
 }
 
 impl Tail {
-    fn new(path: PathBuf, offset: u64) -> Tail {
-        Tail { path, offset, partial: Vec::new() }
+    pub(super) fn new(path: PathBuf, offset: u64) -> Tail {
+        Tail { path, inode: None, offset, partial: Vec::new() }
+    }
+
+    /// What is there now is passed over.
+    pub(super) fn from_end(path: PathBuf) -> Tail {
+        let data = path.metadata().ok();
+        let inode = data.as_ref().map(MetadataExt::ino);
+        Tail { inode, ..Tail::new(path, data.map_or(0, |data| data.len())) }
     }
 
     /// The complete lines that were appended since the last call.
-    fn lines(&mut self) -> Vec<String> {
+    pub(super) fn lines(&mut self) -> Vec<String> {
         let mut bytes = Vec::new();
         // A file that is not there yet has no lines.
         if self.read(&mut bytes).is_err() || bytes.is_empty() {
@@ -71,8 +77,15 @@ impl Tail {
         String::from_utf8_lossy(&complete).lines().map(str::to_owned).collect()
     }
 
-    fn read(&self, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+    fn read(&mut self, bytes: &mut Vec<u8>) -> std::io::Result<()> {
         let mut file = File::open(&self.path)?;
+        let data = file.metadata()?;
+        let was_replaced = self.inode.is_some_and(|inode| inode != data.ino());
+        if was_replaced || data.len() < self.offset {
+            self.offset = 0;
+            self.partial.clear();
+        }
+        self.inode = Some(data.ino());
         file.seek(SeekFrom::Start(self.offset))?;
         file.take(CHUNK).read_to_end(bytes)?;
         Ok(())
@@ -96,5 +109,19 @@ mod tests {
         file.write_all(b"o\n").unwrap();
         assert_eq!(tail.lines(), ["two"]);
         assert!(tail.lines().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_made_again_is_read_from_its_beginning() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("log");
+        std::fs::write(&path, "old and long\n").unwrap();
+        let mut tail = Tail::from_end(path.clone());
+        assert!(tail.lines().is_empty());
+        std::fs::write(temp.path().join("next"), "new, and longer than the old one\n").unwrap();
+        std::fs::rename(temp.path().join("next"), &path).unwrap();
+        assert_eq!(tail.lines(), ["new, and longer than the old one"]);
+        std::fs::write(&path, "cut\n").unwrap();
+        assert_eq!(tail.lines(), ["cut"]);
     }
 }

@@ -112,7 +112,12 @@ pub(super) fn facts(dir: &InstanceDir, vm_type: &str) -> Result<(Facts, Processe
     };
     // The agent notes the VM's process in the lock file a moment after its start; until then the pid file and the command line tell.
     let noted = vm_locked.then(|| lock_holder(&dir.vm_lock())).flatten();
-    let vm = noted.or_else(|| identity::of_pid_file(&dir.vm_pid(vm_type), "-pidfile"));
+    let vm = noted
+        .or_else(|| identity::of_pid_file(&dir.vm_pid(vm_type), "-pidfile"))
+        // Virtualization.framework runs inside of upstream's agent, which writes its own number twice.
+        .or_else(|| {
+            agent.clone().filter(|agent| InstanceDir::read_pid(&dir.vm_pid(vm_type)) == Some(agent.pid))
+        });
     let mut facts = Facts {
         agent_locked,
         vm_locked,

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use super::Context;
 use super::record::Instance;
 use crate::config::Config;
+use crate::config::go_value::{Converted, Shape};
+use crate::config::schema::Described;
 use crate::config::template::Variables;
+use crate::config::written::LimaYaml;
 
 /// Renders the message of `instance`, one line feed at the end removed; empty if there is none. The error is the template engine's.
 pub(super) fn render(context: &Context, instance: &Instance, config: &Config) -> Result<String, String> {
@@ -24,10 +27,14 @@ pub(super) fn render(context: &Context, instance: &Instance, config: &Config) ->
         ),
     ];
     values.extend(record);
-    let values: Vec<(&str, gotmpl::Value)> = values
+    let mut values: Vec<(&str, gotmpl::Value)> = values
         .into_iter()
         .map(|(name, value)| Ok((name, gotmpl::to_value(&value).map_err(|error| error.to_string())?)))
         .collect::<Result<_, String>>()?;
+    // Large, and hardly ever asked for.
+    if config.message.contains("Config") {
+        values.push(("Config", Converted::new(&config.document, &Shape::of(&LimaYaml::kind())).value));
+    }
     let text = Variables::new(&values, &config.param).expand(&config.message)?;
     Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
 }
@@ -50,6 +57,5 @@ fn record(instance: &Instance, config: &Config) -> Vec<(&'static str, Value)> {
         ("LimaVersion", json!(instance.lima_version)),
         ("Protected", json!(instance.protected)),
         ("Param", json!(config.param)),
-        ("Config", config.document.clone()),
     ]
 }

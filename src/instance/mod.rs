@@ -32,10 +32,11 @@ mod snapshot;
 mod start;
 mod status;
 mod stop;
+mod watch;
 
 use std::path::PathBuf;
 
-use crate::config::HostFacts;
+use crate::config::{Bytes, HostFacts};
 use crate::home::Home;
 
 pub use clone::{clone, rename};
@@ -51,6 +52,7 @@ pub use reset::factory_reset;
 pub use snapshot::{Change, SnapshotError, change_snapshot, list_snapshots};
 pub use start::{StartOptions, Started, foreground_arguments, shell_command, start};
 pub use stop::{stop, stop_forcibly};
+pub use watch::{News, Watcher};
 
 /// What every story needs.
 pub struct Context {
@@ -61,5 +63,15 @@ pub struct Context {
     /// `--debug` was given, or a log level as verbose: handed on to the agent.
     pub debug: bool,
     /// Shows a line of the host agent's log to the user.
-    pub relay: Box<dyn Fn(&LogLine)>,
+    pub relay: Box<dyn Fn(&LogLine) + Send + Sync>,
+    /// Shows how a download goes on.
+    pub progress: Box<dyn Fn(Progress) + Send + Sync>,
+}
+
+/// How a download goes on. `Begin`, then `At` many times, then `End` before anything else is said; `End` may also come alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    Begin { title: String },
+    At { received: Bytes, total: Option<Bytes> },
+    End,
 }

@@ -1,6 +1,7 @@
 //! What must be there before a VM can be started: a disk of the right size, and nothing in the configuration that we cannot do.
 
-use super::{Context, Error};
+use super::interrupt::Cleanup;
+use super::{Context, Error, Progress};
 use crate::config::{Config, Warning};
 use crate::home;
 use crate::{hostagent, image};
@@ -10,18 +11,39 @@ pub(super) fn prepare(context: &Context, name: &str, config: &Config) -> Result<
     let dir = context.home.instance(name);
     let request = image::Request {
         images: &config.images,
+        firmware: if config.firmware.legacy_bios { &[] } else { &config.firmware.images },
         arch: config.arch,
         disk: config.disk,
         dir: dir.path(),
         host: &context.host,
     };
-    image::prepare(&request, &mut |event| tell(name, event))?;
+    image::prepare(&request, &mut |event| tell(context, name, event))?;
     Ok(())
 }
 
-/// Upstream's words.
-fn tell(name: &str, event: image::Event) {
+/// The same, and Ctrl-C takes what is half-made away: for an instance that stays.
+pub(super) fn prepare_existing(context: &Context, name: &str, config: &Config) -> Result<(), Error> {
+    let (dir, cache) = (context.home.instance(name).path().to_path_buf(), context.host.cache_dir.clone());
+    let cleanup = Cleanup::on_interrupt(move || image::abandon(&dir, &cache));
+    let prepared = prepare(context, name, config);
+    cleanup.disarm();
+    prepared
+}
+
+/// Upstream's words, where it has any.
+fn tell(context: &Context, name: &str, event: image::Event) {
+    let progress = match &event {
+        image::Event::Downloading { part, location } => {
+            let file = location.split(['?', '#']).next().unwrap_or(location);
+            let file = file.rsplit('/').next().unwrap_or(file);
+            Progress::Begin { title: format!("Downloading the {} ({file})", part.name()) }
+        }
+        image::Event::Progress { received, total } => Progress::At { received: *received, total: *total },
+        _ => Progress::End,
+    };
+    (context.progress)(progress);
     match event {
+        image::Event::Downloading { .. } | image::Event::Progress { .. } => {}
         image::Event::Attempting { part, location, arch, digest } => {
             let digest = digest.unwrap_or_default();
             tracing::info!(
@@ -34,6 +56,25 @@ fn tell(name: &str, event: image::Event) {
         }
         image::Event::Downloaded { part, location } => {
             tracing::info!("Downloaded the {} from `{location}`", part.name());
+        }
+        image::Event::Retrying { cause, from, .. } if from.0 == 0 => {
+            tracing::warn!("{cause}; trying again");
+        }
+        image::Event::Retrying { cause, from, .. } => tracing::warn!("{cause}; going on from {from}"),
+        image::Event::Waiting { location } => {
+            tracing::info!("Waiting for another limactl that is using the cache entry of `{location}`");
+        }
+        image::Event::Unchecked { location, cause } => {
+            tracing::warn!(
+                "cannot check whether the cached copy of `{location}` is still current, using it: {cause}"
+            );
+        }
+        image::Event::UsedCache { path } => tracing::info!("Using cache `{}`", path.display()),
+        image::Event::Converting { from } => {
+            tracing::info!("Converting the image from {from} to qcow2");
+        }
+        image::Event::FirmwareFailed { location, cause } => {
+            tracing::warn!("cannot use the firmware `{location}`: {cause}");
         }
         image::Event::Failed { cause } => tracing::warn!("{cause}; trying the next image"),
         image::Event::Resizing { from, to } => {

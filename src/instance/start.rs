@@ -11,7 +11,7 @@ use super::create::lock_instance;
 use super::follow::Follower;
 use super::inspect::{facts, inspect};
 use super::interrupt::Interrupts;
-use super::prepare::{prepare, refuse_unsupported, warn_inactive};
+use super::prepare::{prepare_existing, refuse_unsupported, warn_inactive};
 use super::record::{Instance, Status};
 use super::stop::heal;
 use super::{Context, Error};
@@ -76,7 +76,7 @@ pub fn start(context: &Context, name: &str, options: &StartOptions) -> Result<St
     refuse_unsupported(config)?;
     warn_inactive(config);
     tracing::info!("Starting the instance `{name}` with internal VM driver `{}`", config.vm_type);
-    prepare(context, name, config)?;
+    prepare_existing(context, name, config)?;
     if options.foreground {
         return Err(become_agent(context, name, options));
     }

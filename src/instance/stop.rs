@@ -133,6 +133,11 @@ pub(super) fn heal(context: &Context, instance: &Instance) -> Result<(), Error> 
         take_down_orphan(&instance.name, &dir, &processes);
     }
     if let Some(agent) = processes.agent.as_ref().filter(|_| instance.status == Status::Broken) {
+        if seen.foreign_agent {
+            let problems: Vec<String> = instance.problems.iter().map(ToString::to_string).collect();
+            let (name, problems) = (instance.name.clone(), problems.join("; "));
+            return Err(Error::ForeignNotReady { name, pid: agent.pid, problems });
+        }
         tracing::warn!(
             "The host agent of the instance `{}` does not work any more; it is ended first",
             instance.name
@@ -185,9 +190,11 @@ fn press_power_button(dir: &InstanceDir) -> bool {
     }
 }
 
-/// Files of a run that is over; nobody lives who could need them, which the locks prove.
+/// Files of a run that is over; nobody lives who could need them, which the locks prove, and the pid files for what upstream runs.
 fn remove_leftovers(context: &Context, dir: &InstanceDir) -> Result<(), Error> {
-    if lock::is_held(&dir.agent_lock())? || lock::is_held(&dir.vm_lock())? {
+    let (_, processes, _) = facts(dir, "qemu")?;
+    let in_use = processes.agent.is_some() || processes.vm.is_some();
+    if in_use || lock::is_held(&dir.agent_lock())? || lock::is_held(&dir.vm_lock())? {
         return Ok(());
     }
     disks::release_all(&context.home, dir);

@@ -45,4 +45,5 @@ if [ -z "$guest" ] && [ -z "$no_guest" ]; then
 	fi
 fi
 [ -z "$no_guest" ] || guest=
+python3 tests/bench/download.py "$(realpath "$limactl")"
 exec python3 tests/bench/measure.py "$(realpath "$limactl")" "${guest:--}" "$idle"

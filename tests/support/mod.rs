@@ -10,11 +10,12 @@ mod instances;
 pub(crate) mod names;
 pub(crate) mod processes;
 mod run;
+pub(crate) mod web;
 mod world;
 
 pub(crate) use instances::lines;
 pub(crate) use run::{Going, Run, Seen};
-pub(crate) use world::{World, until};
+pub(crate) use world::{World, in_mount_namespace, until};
 
 /// A line for whoever runs the tests, also where a test that succeeds is not listened to.
 pub(crate) fn say(line: &str) {

@@ -187,3 +187,18 @@ fn script(path: &Path, text: &str) {
     fs::write(path, text).expect("the World can be written to");
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("the World can be written to");
 }
+
+/// Runs a shell script where mounts are its own; `None`, and one line, where that is not possible.
+pub(crate) fn in_mount_namespace(world: &World, script: &str) -> Option<std::process::Output> {
+    let words: &[&str] = if nix::unistd::geteuid().is_root() { &["-m"] } else { &["-r", "-m"] };
+    let possible =
+        world.command("unshare").args(words).args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
+    if !possible.is_ok_and(|output| output.status.success()) {
+        super::say(&format!(
+            "skipped: a full disk, because `unshare {}` does not give this user mounts of its own",
+            words.join(" ")
+        ));
+        return None;
+    }
+    Some(world.command("unshare").args(words).args(["sh", "-c", script]).output().unwrap())
+}
