@@ -1,4 +1,4 @@
-//! Commands and flags of Lima that this version does not have yet. They are known by name, so that using one is refused in one clear line
+//! Commands of Lima that this version does not have yet. They are known by name, so that using one is refused in one clear line
 //! instead of being taken for a mistake, and never ignored.
 
 use clap::{Arg, ArgAction, Command};
@@ -10,72 +10,29 @@ const NOT_YET: &str = "(not in this version)";
 
 struct Planned {
     name: &'static str,
-    aliases: &'static [&'static str],
     about: &'static str,
-    /// Words behind the command, `""` for none. A last word with `...` may be repeated; words in brackets may be left out.
+    /// Words behind the command, all of them required.
     words: &'static str,
-    /// `name` is a boolean, `name=` has a value; a letter and a comma in front are the short form.
+    /// `name=` has a value; a letter and a comma in front are the short form.
     flags: &'static [&'static str],
-    commands: &'static [Planned],
     hidden: bool,
 }
 
-const fn command(
-    name: &'static str,
-    about: &'static str,
-    words: &'static str,
-    flags: &'static [&'static str],
-) -> Planned {
-    Planned { name, aliases: &[], about, words, flags, commands: &[], hidden: false }
-}
-
-const fn group(name: &'static str, about: &'static str, commands: &'static [Planned]) -> Planned {
-    Planned { commands, ..command(name, about, "", &[]) }
-}
-
-const fn aliased(aliases: &'static [&'static str], planned: Planned) -> Planned {
-    Planned { aliases, ..planned }
-}
-
-const fn hidden(planned: Planned) -> Planned {
-    Planned { hidden: true, ..planned }
-}
-
 const COMMANDS: &[Planned] = &[
-    command("factory-reset", "Bring an instance back to its first start", "[INSTANCE]", &[]),
-    group(
-        "disk",
-        "Look after additional disks",
-        &[
-            command("create", "Make a disk", "DISK", &["format=", "size="]),
-            aliased(&["ls"], command("list", "List disks", "[DISK...]", &["json"])),
-            aliased(&["remove", "rm"], command("delete", "Delete disks", "DISK...", &["f,force"])),
-            command("unlock", "Free disks of a crashed instance", "DISK...", &[]),
-            command("resize", "Change the size of a disk", "DISK", &["size="]),
-            command("import", "Take a file in as a disk", "DISK FILE", &[]),
-        ],
-    ),
-    group(
-        "snapshot",
-        "Look after snapshots",
-        &[
-            aliased(&["save"], command("create", "Make a snapshot", "INSTANCE", &["tag="])),
-            aliased(&["load"], command("apply", "Go back to a snapshot", "INSTANCE", &["tag="])),
-            aliased(&["del"], command("delete", "Delete a snapshot", "INSTANCE", &["tag="])),
-            aliased(&["ls"], command("list", "List snapshots", "INSTANCE", &["q,quiet"])),
-        ],
-    ),
-    command("protect", "Keep instances from being deleted by accident", "INSTANCE...", &[]),
-    command("unprotect", "Allow instances to be deleted again", "INSTANCE...", &[]),
-    command("tunnel", "Open a tunnel into the guest's network", "INSTANCE", &["socks-port=", "type="]),
-    command("clone", "Make an instance that is a copy of another", "OLD NEW", &["start"]),
-    command("rename", "Give an instance another name", "OLD NEW", &["start"]),
-    hidden(command(
-        "usernet",
-        "The daemon of a user-mode network",
-        "",
-        &["p,pidfile=", "e,endpoint=", "listen-qemu=", "listen=", "subnet=", "mtu=", "leases="],
-    )),
+    Planned {
+        name: "tunnel",
+        about: "Open a tunnel into the guest's network",
+        words: "INSTANCE",
+        flags: &["socks-port=", "type="],
+        hidden: false,
+    },
+    Planned {
+        name: "usernet",
+        about: "The daemon of a user-mode network",
+        words: "",
+        flags: &["p,pidfile=", "e,endpoint=", "listen-qemu=", "listen=", "subnet=", "mtu=", "leases="],
+        hidden: true,
+    },
 ];
 
 /// Adds everything that is planned to the commands that are here.
@@ -92,43 +49,23 @@ pub fn refusal(line: &Sorted) -> Option<String> {
 
 impl Planned {
     fn declare(&self, parent: &str) -> Command {
-        let name = format!("{parent} {}", self.name);
-        let usage = format!("{name} {} [flags]", self.words).replace("  ", " ");
-        let mut command = Command::new(self.name)
-            .aliases(self.aliases)
+        let usage = format!("{parent} {} {} [flags]", self.name, self.words).replace("  ", " ");
+        let command = Command::new(self.name)
             .about(format!("{} {NOT_YET}", self.about))
             .override_usage(usage)
             .hide(self.hidden);
-        for (index, word) in self.words.split_whitespace().enumerate() {
-            let optional = word.starts_with('[');
-            let mut positional = Arg::new(format!("word{index}")).required(!optional);
-            if word.contains("...") {
-                positional = positional.action(ArgAction::Append);
-            }
-            command = command.arg(positional);
-        }
-        for spec in self.flags {
-            command = command.arg(flag(spec));
-        }
-        for sub in self.commands {
-            command = command.subcommand(sub.declare(&name));
-        }
-        command
+        let words = self.words.split_whitespace().map(|word| Arg::new(word).required(true));
+        command.args(words).args(self.flags.iter().map(|spec| flag(spec)))
     }
-}
-
-fn long_name(spec: &str) -> &str {
-    let spec = spec.split_once(',').map_or(spec, |(_, long)| long);
-    spec.trim_end_matches('=')
 }
 
 fn flag(spec: &'static str) -> Arg {
-    let long = long_name(spec);
-    let mut arg = Arg::new(long).long(long).help(NOT_YET);
-    if let Some((short, _)) = spec.split_once(',') {
-        arg = arg.short(short.chars().next());
-    }
-    arg.action(if spec.ends_with('=') { ArgAction::Append } else { ArgAction::SetTrue })
+    let (short, long) = match spec.split_once(',') {
+        Some((short, long)) => (short.chars().next(), long),
+        None => (None, spec),
+    };
+    let long = long.trim_end_matches('=');
+    Arg::new(long).long(long).short(short).help(NOT_YET).action(ArgAction::Append)
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@
 use std::process::ExitCode;
 
 use super::logging::{self, Logger};
-use crate::instance;
 use crate::process::words::chain;
+use crate::{disks, instance};
 
 /// Everything that went wrong with several instances, as one error; none if nothing did.
 pub fn all(failures: Vec<String>) -> Result<(), anyhow::Error> {
@@ -43,7 +43,9 @@ pub fn finish(result: Result<(), anyhow::Error>, logger: &Logger) -> ExitCode {
     }
     let mut text = chain(error.as_ref());
     let known = error.chain().find_map(|cause| cause.downcast_ref::<instance::Error>());
-    if let Some(hint) = known.and_then(instance::Error::hint) {
+    let of_disks = error.chain().find_map(|cause| cause.downcast_ref::<disks::Error>());
+    let hint = known.and_then(instance::Error::hint).or_else(|| of_disks.and_then(disks::Error::hint));
+    if let Some(hint) = hint {
         text.push_str(&format!(" (hint: {hint})"));
     }
     logger.fatal(&text);

@@ -97,9 +97,7 @@ pub const ROWS: &[Row] = &[
     acts("cpus"),
     acts("memory"),
     acts("disk"),
-    refuses("additionalDisks", "disks beside the boot disk cannot be attached yet", |_, yaml| {
-        any(&yaml.additional_disks, |_| true)
-    }),
+    acts("additionalDisks"),
     warns("mounts", "directories of the host are not mounted yet", |_, yaml| any(&yaml.mounts, |_| true)),
     warns("mountType", "directories of the host are not mounted yet", |written, yaml| {
         written.mount_type.is_some() && yaml.mounts.is_some()

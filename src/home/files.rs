@@ -80,7 +80,7 @@ pub fn remove_if_present(path: &Path) -> Result<(), Error> {
 }
 
 /// Makes a directory and its missing parents, accessible to the user alone; existing ones keep their mode.
-pub(super) fn make_private_dir(path: &Path) -> Result<(), Error> {
+pub fn make_private_dir(path: &Path) -> Result<(), Error> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|source| Error::Write { path: path.to_path_buf(), source })
 }

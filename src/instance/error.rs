@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::snapshot::SnapshotError;
 use crate::config::Bytes;
 use crate::config::edits::EditError;
 use crate::config::name::NameError;
@@ -87,8 +88,6 @@ pub enum Error {
         #[source]
         source: EditError,
     },
-    #[error("cannot edit a running instance")]
-    EditRunning,
     /// The text is not lost: whoever shows the error keeps it.
     #[error("{cause}")]
     Rejected { text: String, cause: Box<Error> },
@@ -101,6 +100,30 @@ pub enum Error {
     NoAnsible(process::Error),
     #[error("the playbook `{playbook}` failed: {status}; the instance is left running")]
     Playbook { playbook: String, code: i32, status: String },
+    #[error("instance `{name}` not found")]
+    NotFound { name: String },
+    #[error("new instance name `{new}` must be different from `{old}`")]
+    SameName { new: String, old: String },
+    #[error("cannot {action} a running instance")]
+    IsRunning { action: &'static str },
+    #[error("cannot copy `{}` of instance `{old}` to instance `{new}`", path.display())]
+    Copy {
+        old: String,
+        new: String,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to inspect instance `{name}`")]
+    Inspect {
+        name: String,
+        #[source]
+        source: Box<Error>,
+    },
+    #[error("instance is protected to prohibit accidental factory-reset (Hint: use `limactl unprotect`)")]
+    ResetProtected,
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// The agent's own words.
     #[error(transparent)]
     Agent(#[from] process::Error),
