@@ -41,7 +41,7 @@ pub fn clone(context: &Context, old: &str, new: &str, changes: &[Edit]) -> Resul
     if copied.is_err() {
         forget(&unmade);
     }
-    Ok(copied.map_err(|error| error.into_error(old, new))?)
+    copied.map_err(|error| error.into_error(old, new))
 }
 
 /// Gives instance `old` the name `new`, with `changes` in its `lima.yaml`.
