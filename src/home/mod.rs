@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 pub use disk_dir::DiskDir;
-pub use files::{make_private_dir, read_bytes, read_optional, read_text, remove_if_present, write_atomic};
+pub use files::{make_private_dir, read_bytes, read_optional, read_text, remove_if_present, take_away, write_atomic};
 pub use instance_dir::InstanceDir;
 pub use load::LoadError;
 
