@@ -49,6 +49,8 @@ packages_table() {
 		test bzip2 bzip2 compressed images in tests
 		test openssl openssl a certificate in tests
 		test shellcheck shellcheck checks the scripts
+		test zsh zsh completion in a real shell
+		test fish fish completion in a real shell
 	END
 	if [ "$(id -u)" != 0 ]; then
 		echo "image newuidmap uidmap lets you build the guest without being root"

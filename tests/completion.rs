@@ -39,8 +39,8 @@ fn the_protocol_is_cobras() {
     asked(&["__complete", "list", "--format="]).stdout("json\nyaml\ntable\n:4\n").run().done();
     asked(&["__complete", "network", "list", "us"]).stdout("user-v2\n:4\n").run().done();
     world
-        .limactl(["__complete", "validate", ""])
-        .stdout(":0\n")
+        .limactl(["__complete", "create", "template:debian-1"])
+        .stdout("template:debian-12\ntemplate:debian-13\n:0\n")
         .stderr("Completion ended with directive: ShellCompDirectiveDefault\n")
         .run()
         .done();
@@ -58,13 +58,14 @@ fn bash_completes() {
         ask "limactl sho"
         ask "limactl list --format=j"
         ask "limactl shell --instance "
+        ask "limactl start template:debian-1"
         ask "limactl nosuch "
         complete -p limactl
     "#;
     let said = said(&world, &["bash", "--norc", "-c", script]).unwrap();
     assert_eq!(
         said,
-        "alpha,alps\nshow-ssh\njson\nalpha,alps,beta\n\ncomplete -o default -F __limactl_complete limactl\n"
+        "alpha,alps\nshow-ssh\njson\nalpha,alps,beta\ndebian-12,debian-13\n\ncomplete -o default -F __limactl_complete limactl\n"
     );
 }
 

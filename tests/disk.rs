@@ -426,7 +426,8 @@ fn a_disk_that_is_named_twice_is_told() {
     make(&world, "data");
     world.create("a");
     // A template would have been put in order.
-    fs::write(world.instance_file("a", "lima.yaml"), world.yaml() + "additionalDisks: [data, data]\n").unwrap();
+    fs::write(world.instance_file("a", "lima.yaml"), world.yaml() + "additionalDisks: [data, data]\n")
+        .unwrap();
     let seen = world.limactl(["start", "a"]).seen().ended_with(1);
     seen.says("field `additionalDisks` names disk `data` twice").done();
     assert_eq!(owner(&world, "data"), None);

@@ -90,8 +90,9 @@ fn the_socket_answers_as_the_real_one_does() {
         ("HTTP/1.1 404 Not Found".to_owned(), "404 page not found\n".to_owned())
     );
     let (status, body) = ask(&world, "GET /v1/screenshot");
-    assert_eq!(status, "HTTP/1.1 501 Not Implemented");
-    assert_eq!(body, "{\"message\":\"driver \\\"qemu\\\": driver does not support screenshots\"}");
+    assert_eq!(status, "HTTP/1.1 422 Unprocessable Entity");
+    let message = "no display is configured (hint: set `video.display` to something other than `none`)";
+    assert_eq!(body, format!("{{\"message\":\"{message}\"}}"));
     let boot: serde_json::Value = serde_json::from_str(&ask(&world, "GET /v1/boot").1).unwrap();
     assert_eq!((&boot["ready"], &boot["class"]), (&true.into(), &"none".into()));
 }

@@ -292,3 +292,43 @@ fn a_narrow_terminal_hides_columns_and_all_fields_shows_them() {
     assert_eq!(header(96, ""), all);
     assert_eq!(header(40, "--all-fields"), all);
 }
+
+#[test]
+fn expressions_process_what_is_listed() {
+    let world = World::new();
+    for (name, more) in
+        [("bar", "ssh: {localPort: 2201}\n"), ("baz", "ssh: {localPort: 2202}\n"), ("foo", "")]
+    {
+        world.create_with(name, more);
+    }
+    for (words, text) in [
+        (&["--yq", ".config", "--yq", ".ssh", "--yq", ".localPort"][..], "2201\n2202\n0\n"),
+        (&["--yq", "select(.name | test(\"z\"))", "--yq", ".name"], "baz\n"),
+        (&["--quiet", "--yq", "select(.name == \"foo\")"], "foo\n"),
+        (
+            &["--format=yaml", "--yq", "{\"who\": .name, \"size\": .disk}", "foo"],
+            "who: foo\nsize: 33554432\n",
+        ),
+        (&["--yq", "[.name, .cpus]", "foo", "bar"], "[\"foo\",1]\n[\"bar\",1]\n"),
+        (&["-q", "--filter", ".sshLocalPort > 2200", "--filter", ".name != \"bar\""], "baz\n"),
+        (&["--filter", ".disk == \"33554432\"", "--format", "{{.Name}}", "foo"], "foo\n"),
+        (&["-q", "-l", ".disk == \"32MiB\""], ""),
+        (&["-l", "false"], HEADER),
+        (&["-l", ".HostOS == \"linux\"", "--json"], ""),
+    ] {
+        let seen = world.limactl(["list"].iter().chain(words)).seen().succeeded();
+        assert_eq!(seen.stdout, text, "{words:?}");
+    }
+}
+
+#[test]
+fn expressions_see_nothing_but_the_record() {
+    let world = World::new();
+    world.create("a");
+    for (expression, message) in [
+        ("env(HOME)", "env operations have been disabled"),
+        ("load(\"/etc/passwd\")", "file operations have been disabled"),
+    ] {
+        world.limactl(["list", "--yq", expression]).fatal(message).run().done();
+    }
+}

@@ -21,6 +21,8 @@ mod start;
 mod stop;
 /// What there is and how it is, as a table, as names and as JSON.
 mod list;
+/// Facts about this installation, for programs.
+mod info;
 /// Shells complete commands, flags, and the names of what there is.
 mod completion;
 /// Events are seen as they happen, of instances that come later too.
@@ -33,14 +35,16 @@ mod foreign;
 mod screenshot;
 /// The manual and the schema are made from what the program knows.
 mod generate;
+/// Parts of the program run by themselves, for developers.
+mod debug;
 /// Commands in the guest, with their output and their exit codes.
 mod shell;
 /// A file can be checked without making anything.
 mod validate;
-/// `limactl yq` is yq.
-mod yq;
 /// A template is found wherever it is, and becomes one text that needs no other.
 mod template;
+/// `limactl yq` is yq.
+mod yq;
 /// How any ssh program reaches the guest.
 mod show_ssh;
 /// Wrong words on the command line have upstream's answers.

@@ -72,7 +72,7 @@ fn provisions_run_by_mode_and_a_failed_one_is_named() {
         let order = |what: &str| format!("#!/bin/sh\necho {what} \"$PARAM_k\" \"$FOO\" >>/run/order\n");
         let data = |path: &str, overwrite, owner: &str, content: &str| {
             ProvisionMode::Data(ProvisionFile {
-                content: content.to_owned(),
+                content: content.as_bytes().to_vec(),
                 overwrite,
                 owner: owner.to_owned(),
                 path: path.to_owned(),

@@ -264,6 +264,20 @@ fn validation_sees_the_whole_template() {
 }
 
 #[test]
+fn a_template_can_be_asked() {
+    let world = World::new();
+    world.write("a.yaml", "base: b.yaml\ncpus: 7\n");
+    world.write("b.yaml", "images: [{location: /x}]\nnetworks: [{lima: user-v2}]\n");
+    let ask = |expression: &str| world.limactl(["template", "yq", "a.yaml", expression]);
+    ask(".cpus").stdout("7\n").run().done();
+    ask(".networks[].lima, .disk, .nothing").stdout("user-v2\n100GiB\nnull\n").run().done();
+    ask(".images").stdout(&format!("- location: /x\n  arch: {}\n", std::env::consts::ARCH)).run().done();
+    let seen = ask(".cpus =").seen().ended_with(1);
+    assert!(seen.stderr.contains("level=fatal") && seen.stdout.is_empty(), "{seen:#?}");
+    ask("env(HOME)").fatal("env operations have been disabled").run().done();
+}
+
+#[test]
 fn what_cannot_be_embedded_leaves_no_instance() {
     let world = World::new();
     for (text, words) in [

@@ -28,7 +28,7 @@ fn expressions_are_worked_on_standard_input_and_files() {
     let world = World::new();
     let file = "a: 1 # one\nlist:\n  - x\n---\na: 2\n";
     world.write("f.yaml", file);
-    world.write("g.json", "{\"a\": \"text\", \"b\": [1.50]}");
+    world.write("g.json", "{\"a\": \"text\", \"b\": [1.5]}");
     for (words, input, output) in [
         (&["-n", ".foo=42"][..], "", "foo: 42\n"),
         (&[".a"], "a: b\n", "b\n"),
@@ -37,10 +37,10 @@ fn expressions_are_worked_on_standard_input_and_files() {
         (&[".a", "f.yaml"], "", "1\n---\n2\n"),
         (&["-N", ".a", "f.yaml"], "", "1\n2\n"),
         (&["e", "select(di == 1)", "f.yaml"], "", "a: 2\n"),
-        (&["ea", "-N", "[.a]", "f.yaml"], "", "- 1\n- 2\n"),
+        (&["ea", "-N", "[.a]", "f.yaml"], "", "- 1  # one\n- 2\n"),
         (&["-r=false", ".s"], "s: \"1\"\n", "\"1\"\n"),
         (&["-oj", "-I0", "."], "a: &x {p: 1}\nb: *x\n", "{\"a\":{\"p\":1},\"b\":{\"p\":1}}\n"),
-        (&[".b", "g.json"], "", "[\n  1.50\n]\n"),
+        (&[".b", "g.json"], "", "[\n  1.5\n]\n"),
         (&["-oy", ".", "g.json"], "", "a: text\nb:\n  - 1.5\n"),
         (&["-o=props", "."], "a: {b: [x, 1]}\n", "a.b.0 = x\na.b.1 = 1\n"),
         (&["-p=props", "."], "a.b.0 = x\na.b.1 = 1\n", "a:\n  b:\n    - x\n    - 1\n"),

@@ -1,34 +1,40 @@
 //! Which words may stand where, for completion: what the positionals of a command are, and the values of flags.
 
-use super::host;
+use super::{host, locator};
 use crate::config::DEFAULT_NETWORKS;
 use crate::home::Home;
+use crate::template::Http;
 
 /// What people call things by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Names {
-    None,
     Fixed(&'static [&'static str]),
     Instances,
     Disks,
     Networks,
     /// `lima:NETWORK`.
     NetworkFlags,
+    /// `template:NAME`.
+    Templates,
 }
 
 /// Where candidates come from; `files` if a file may stand there as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Source {
-    names: Names,
+    names: [Option<Names>; 2],
     pub files: bool,
 }
 
-const NOTHING: Source = Source { names: Names::None, files: false };
-const FILES: Source = Source { names: Names::None, files: true };
-const INSTANCES: Source = Source { names: Names::Instances, files: false };
+const NOTHING: Source = Source { names: [None, None], files: false };
+const FILES: Source = Source { files: true, ..NOTHING };
+const INSTANCES: Source = one(Names::Instances);
+
+const fn one(names: Names) -> Source {
+    Source { names: [Some(names), None], files: false }
+}
 
 const fn fixed(words: &'static [&'static str]) -> Source {
-    Source { names: Names::Fixed(words), files: false }
+    one(Names::Fixed(words))
 }
 
 /// The positional that has `index` others in front of it.
@@ -45,14 +51,20 @@ pub fn positional(path: &[String], index: usize) -> Source {
         | ["start-at-login" | "hostagent"] => first_only(INSTANCES),
         // Behind the instance stands the guest's own command line, whose files are often the host's too.
         ["shell"] if index == 0 => INSTANCES,
-        ["start" | "edit"] => first_only(Source { files: true, ..INSTANCES }),
+        ["start"] => {
+            first_only(Source { names: [Some(Names::Instances), Some(Names::Templates)], files: true })
+        }
+        ["edit"] => first_only(Source { files: true, ..INSTANCES }),
+        ["create"] => first_only(Source { files: true, ..one(Names::Templates) }),
+        ["template", "copy" | "yq"] if index == 0 => Source { files: true, ..one(Names::Templates) },
+        ["validate"] | ["template", "validate"] => Source { files: true, ..one(Names::Templates) },
         ["copy"] => Source { files: true, ..INSTANCES },
         ["disk", "create"] => NOTHING,
         ["disk", "import"] if index == 1 => FILES,
-        ["disk", "list" | "delete" | "unlock"] => Source { names: Names::Disks, files: false },
-        ["disk", _] => first_only(Source { names: Names::Disks, files: false }),
+        ["disk", "list" | "delete" | "unlock"] => one(Names::Disks),
+        ["disk", _] => first_only(one(Names::Disks)),
         ["network", "create"] | ["info" | "prune"] => NOTHING,
-        ["network", _] => Source { names: Names::Networks, files: false },
+        ["network", _] => one(Names::Networks),
         _ => FILES,
     }
 }
@@ -79,7 +91,7 @@ pub fn flag_value(path: &[String], flag: &str) -> Source {
         (_, "cpus") => fixed(&["1", "2", "4", "8"]),
         (_, "memory") => fixed(&["1", "2", "4", "8", "16", "32"]),
         (_, "disk") => fixed(&["10", "30", "50", "100", "200"]),
-        (_, "network") => Source { names: Names::NetworkFlags, files: false },
+        (_, "network") => one(Names::NetworkFlags),
         (
             _,
             "name" | "set" | "yq" | "filter" | "param" | "port-forward" | "dns" | "timeout" | "size" | "tag",
@@ -91,9 +103,14 @@ pub fn flag_value(path: &[String], flag: &str) -> Source {
 impl Source {
     /// The names of today. Where they cannot be found out there are none.
     pub fn values(self) -> Vec<String> {
+        self.names.into_iter().flatten().flat_map(Names::values).collect()
+    }
+}
+
+impl Names {
+    fn values(self) -> Vec<String> {
         let home = || host::collect().ok().map(|facts| Home::new(&facts.lima_home));
-        match self.names {
-            Names::None => Vec::new(),
+        match self {
             Names::Fixed(words) => words.iter().map(|word| (*word).to_owned()).collect(),
             Names::Instances => home().and_then(|home| home.instance_names().ok()).unwrap_or_default(),
             Names::Disks => home().map(|home| directories(&home.root().join("_disks"))).unwrap_or_default(),
@@ -102,8 +119,17 @@ impl Source {
                 let networks = home().map(|home| networks(&home)).unwrap_or_default();
                 networks.iter().map(|name| format!("lima:{name}")).chain(["vzNAT".to_owned()]).collect()
             }
+            Names::Templates => templates(),
         }
     }
+}
+
+/// Names that begin with `_` are parts of other templates.
+fn templates() -> Vec<String> {
+    let (Ok(facts), http) = (host::collect(), Http::default()) else { return Vec::new() };
+    let listed = locator::library(&facts, &http).list().unwrap_or_default();
+    let names = listed.iter().map(|listed| listed.name.as_str());
+    names.filter(|name| !name.starts_with('_')).map(|name| format!("template:{name}")).collect()
 }
 
 fn directories(place: &std::path::Path) -> Vec<String> {

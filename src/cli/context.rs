@@ -52,6 +52,11 @@ impl App {
         })
     }
 
+    /// Without any flag.
+    pub fn with_defaults(logger: Logger) -> App {
+        App { logger, debug: false, tty: std::io::stdout().is_terminal(), tty_demanded: false, yes: false }
+    }
+
     /// Collects what the machine says and finds `LIMA_HOME`.
     pub fn context(&self) -> Result<Context, anyhow::Error> {
         let host = host::collect()?;

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use super::paint::{self, Paint};
 use super::yaml_text;
+use crate::document::Node;
+use crate::query::Query;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,17 +19,19 @@ pub enum Output {
 
 /// Expressions that were understood, each fed with what the one before gave.
 pub struct Expressions {
-    joined: String,
+    query: Query,
 }
 
 impl Expressions {
-    /// Reads them; without any, everything is passed on as it is.
+    /// Reads them.
     pub fn parse(expressions: &[String]) -> Result<Expressions, anyhow::Error> {
-        anyhow::bail!("the expression `{}` is not in this version yet", expressions.join(" | "))
+        Ok(Expressions { query: Query::parse(&expressions.join(" | "))? })
     }
 
+    /// All results.
     pub fn run(&self, value: &Value) -> Result<Vec<Value>, anyhow::Error> {
-        anyhow::bail!("the expression `{}` on {value}", self.joined)
+        let results = self.query.run(&Node::from_json(value))?;
+        Ok(results.iter().map(|node| node.resolved().to_json()).collect())
     }
 }
 

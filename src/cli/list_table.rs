@@ -75,7 +75,7 @@ impl Columns {
     }
 }
 
-/// Pads all cells but the last of each row.
+/// A table: all cells but the last of each row are padded to the width of their column.
 pub fn align(rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());

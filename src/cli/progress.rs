@@ -16,6 +16,7 @@ const HERTZ: u8 = 5;
 
 /// What shows progress in the given form.
 pub fn shown(format: Format) -> Box<dyn Fn(Progress) + Send + Sync> {
+    // Contexts are shared by threads that look at instances; a download has one thread.
     let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
     Box::new(move |progress| match progress {
         Progress::Begin { title } => announce(format, &title),

@@ -14,6 +14,49 @@ pub fn start_now(app: &App) -> Result<bool, anyhow::Error> {
     Ok(confirm(stdin, stderr, "Do you want to start the instance now?", true)?)
 }
 
+/// What to do with the text of a new instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    Proceed,
+    Edit,
+    OtherTemplate,
+    Leave,
+}
+
+/// Asks what to do with a new instance; proceeds, with a warning, where nobody can answer.
+pub fn creation(name: &str) -> Result<Choice, anyhow::Error> {
+    const CHOICES: [(&str, Choice); 4] = [
+        ("Proceed with the current configuration", Choice::Proceed),
+        ("Open an editor to look at the current configuration or change it", Choice::Edit),
+        ("Choose another template", Choice::OtherTemplate),
+        ("Exit", Choice::Leave),
+    ];
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        tracing::warn!("Standard input is not a terminal, proceeding without a menu");
+        return Ok(Choice::Proceed);
+    }
+    let items = CHOICES.map(|(text, _)| text);
+    let chosen = select(&format!("Creating an instance \"{name}\""), &items)?;
+    Ok(chosen.map_or(Choice::Leave, |index| CHOICES[index].1))
+}
+
+/// Asks for one of the templates; `None` for none of them.
+pub fn template(names: &[&str]) -> Result<Option<String>, anyhow::Error> {
+    Ok(select("Choose a template", names)?.map(|index| names[index].to_owned()))
+}
+
+/// A menu for the arrow keys. `None` if it was left with Escape; Ctrl-C is an error.
+fn select(question: &str, items: &[&str]) -> Result<Option<usize>, anyhow::Error> {
+    let menu = dialoguer::Select::new().with_prompt(question).items(items).default(0).max_length(12);
+    match menu.interact_opt() {
+        Ok(chosen) => Ok(chosen),
+        Err(dialoguer::Error::IO(error)) if error.kind() == std::io::ErrorKind::Interrupted => {
+            anyhow::bail!("Interrupted by user")
+        }
+        Err(error) => Err(anyhow::Error::new(error).context("cannot show the menu")),
+    }
+}
+
 /// Asks until the answer is yes, no, or nothing, which is `default`. The end of the input is no.
 pub fn confirm(
     mut input: impl BufRead,

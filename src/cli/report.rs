@@ -4,6 +4,9 @@
 //! |---|---|
 //! | done, help, version | 0 |
 //! | an error | 1, with one fatal record |
+//! | `shell`, `copy` | that of ssh, scp or rsync, which takes limactl's place; nothing is added |
+//! | `shell --sync` | ssh's; nothing is added |
+//! | `start`, when a playbook failed | `ansible-playbook`'s, with one fatal record |
 //! | `shell` | ssh's, which takes limactl's place; nothing is added |
 //! | a defect of limactl itself (a panic) | 2, with one fatal record |
 
@@ -18,11 +21,26 @@ pub fn all(failures: Vec<String>) -> Result<(), anyhow::Error> {
     if failures.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(failures.join("\n"))) }
 }
 
+/// A program that ran in limactl's name and failed; it has said why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("exit status {0}")]
+pub struct ChildExit(u8);
+
+impl From<std::process::ExitStatus> for ChildExit {
+    /// A signal counts as 255.
+    fn from(status: std::process::ExitStatus) -> ChildExit {
+        ChildExit(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
+    }
+}
+
 /// Tells how a command ended and gives its exit code.
 pub fn finish(result: Result<(), anyhow::Error>, logger: &Logger) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
+    if let Some(ChildExit(code)) = error.downcast_ref::<ChildExit>() {
+        return ExitCode::from(*code);
+    }
     let mut text = chain(error.as_ref());
     let known = error.chain().find_map(|cause| cause.downcast_ref::<instance::Error>());
     let of_disks = error.chain().find_map(|cause| cause.downcast_ref::<disks::Error>());
@@ -31,7 +49,8 @@ pub fn finish(result: Result<(), anyhow::Error>, logger: &Logger) -> ExitCode {
         text.push_str(&format!(" (hint: {hint})"));
     }
     logger.fatal(&text);
-    ExitCode::FAILURE
+    let code = known.and_then(instance::Error::exit_code).and_then(|code| u8::try_from(code).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// The exit code of a defect.

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::context::App;
 use super::{Outcome, print};
-use crate::instance::{self, Change};
+use crate::instance::{self, SnapshotChange};
 
 /// Look after snapshots (experimental)
 ///
@@ -77,16 +77,16 @@ pub fn run(args: SnapshotArgs, app: &App) -> Outcome {
     let Some(command) = args.command else { return Ok(()) };
     tracing::warn!("`limactl snapshot` is experimental");
     match command {
-        SnapshotCommand::Create(args) => change(Change::Create, args.one, app),
-        SnapshotCommand::Apply(args) => change(Change::Apply, args.one, app),
-        SnapshotCommand::Delete(args) => change(Change::Delete, args.one, app),
+        SnapshotCommand::Create(args) => change(SnapshotChange::Create, args.one, app),
+        SnapshotCommand::Apply(args) => change(SnapshotChange::Apply, args.one, app),
+        SnapshotCommand::Delete(args) => change(SnapshotChange::Delete, args.one, app),
         SnapshotCommand::List(args) => {
             print(&instance::list_snapshots(&app.context()?, &args.name, args.quiet)?)
         }
     }
 }
 
-fn change(change: Change, args: OneArgs, app: &App) -> Outcome {
+fn change(change: SnapshotChange, args: OneArgs, app: &App) -> Outcome {
     instance::change_snapshot(&app.context()?, &args.name, change, args.tag.as_deref())?;
     Ok(())
 }

@@ -9,7 +9,9 @@ use super::context::App;
 use super::validate::{self, ValidateArgs};
 use super::{Outcome, list_record, locator, print, print_bytes, yaml_text};
 use crate::config::Config;
+use crate::document::{self, Node};
 use crate::instance::Context;
+use crate::query::Query;
 use crate::template::{Depth, Embedding, Http, Library, Template};
 
 /// Look at templates
@@ -24,6 +26,7 @@ pub struct TemplateArgs {
 pub enum TemplateAction {
     Copy(CopyArgs),
     Validate(ValidateArgs),
+    Yq(YqArgs),
     Url(UrlArgs),
 }
 
@@ -51,6 +54,18 @@ pub struct CopyArgs {
     pub verbatim: bool,
 }
 
+/// Query template expressions
+///
+/// The template is asked as an instance would see it: bases and scripts merged, all defaults filled in.
+#[derive(Debug, Args)]
+#[command(override_usage = "limactl template yq TEMPLATE EXPR [flags]")]
+pub struct YqArgs {
+    #[arg(value_name = "TEMPLATE", required = true)]
+    pub template: String,
+    #[arg(value_name = "EXPR", required = true)]
+    pub expression: String,
+}
+
 /// Transform a template locator into the one that is read
 #[derive(Debug, Args)]
 #[command(override_usage = "limactl template url CUSTOM_URL [flags]")]
@@ -63,6 +78,7 @@ pub fn run(args: TemplateArgs, app: &App) -> Outcome {
     match args.action {
         Some(TemplateAction::Copy(args)) => copy(&args, app),
         Some(TemplateAction::Validate(args)) => validate::run(args, app),
+        Some(TemplateAction::Yq(args)) => yq(&args, app),
         Some(TemplateAction::Url(args)) => url(&args, app),
         // `words` shows help in this case.
         None => Ok(()),
@@ -123,6 +139,26 @@ fn write(path: &Path, text: &[u8]) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o644).open(path)?;
     file.write_all(text)
+}
+
+fn yq(args: &YqArgs, app: &App) -> Outcome {
+    let query = Query::parse(&args.expression)?;
+    let context = app.context()?;
+    let http = Http::default();
+    let library = locator::library(&context.host, &http);
+    let template = library.read(&args.template)?;
+    let config = fill(&context, &library, &template)?;
+    let document = Node::from_json(&list_record::without_empty_objects(config.document));
+    let results = query.run(&document)?;
+    print(&results.iter().map(result_text).collect::<String>())
+}
+
+/// One result as yq prints it: a scalar bare, anything else in lines.
+fn result_text(result: &Node) -> String {
+    match result.scalar_text() {
+        Some(text) => format!("{text}\n"),
+        None => document::print(result),
+    }
 }
 
 fn url(args: &UrlArgs, app: &App) -> Outcome {

@@ -4,10 +4,11 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::planned;
 use super::usage_error::UsageError;
+use super::{autostart, copy, guest_install, network, sudoers};
 use super::{
-    clone, completion, create, delete, disk, factory_reset, generate_doc, generate_jsonschema, help,
-    hostagent, list, protect, prune, restart, screenshot, shell, show_ssh, snapshot, start, stop, template,
-    validate, watch,
+    clone, completion, create, debug, delete, disk, edit, factory_reset, generate_doc, generate_jsonschema,
+    help, hostagent, info, list, protect, prune, restart, screenshot, shell, show_ssh, snapshot, start, stop,
+    template, validate, watch,
 };
 
 /// The version whose behaviour this program has; templates and instances name it.
@@ -75,13 +76,26 @@ pub enum Action {
     Unprotect(protect::UnprotectArgs),
     FactoryReset(factory_reset::FactoryResetArgs),
     Shell(shell::ShellArgs),
+    Edit(edit::EditCommandArgs),
     Validate(validate::ValidateArgs),
     Prune(prune::PruneArgs),
     #[command(alias = "tmpl")]
     Template(template::TemplateArgs),
     ShowSsh(show_ssh::ShowSshArgs),
+    Info(info::InfoArgs),
+    #[command(alias = "cp")]
+    Copy(copy::CopyArgs),
+    Network(network::NetworkArgs),
+    Autostart(autostart::AutostartArgs),
+    #[command(hide = true)]
+    StartAtLogin(autostart::StartAtLoginArgs),
+    #[command(hide = true)]
+    GuestInstall(guest_install::GuestInstallArgs),
+    Sudoers(sudoers::SudoersArgs),
     Watch(watch::WatchArgs),
     Screenshot(screenshot::ScreenshotArgs),
+    #[command(hide = true)]
+    Debug(debug::DebugArgs),
     #[command(hide = true)]
     GenerateDoc(generate_doc::GenerateDocArgs),
     #[command(hide = true)]

@@ -19,6 +19,38 @@ pub fn write_atomic(path: &Path, content: &[u8], mode: u32) -> Result<(), Error>
     Ok(())
 }
 
+/// A file that takes the place of another one when it is complete; dropped before that, it leaves nothing.
+pub struct Pending {
+    path: std::path::PathBuf,
+    temporary: tempfile::NamedTempFile,
+}
+
+impl Pending {
+    /// Begins the file for `path`, whose missing parents are made, accessible to the user alone.
+    pub fn create(path: &Path) -> Result<Pending, Error> {
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        if !parent.exists() {
+            make_private_dir(parent)?;
+        }
+        let made = tempfile::Builder::new().suffix(".tmp").tempfile_in(parent);
+        let temporary = made.map_err(|source| Error::Write { path: path.to_path_buf(), source })?;
+        Ok(Pending { path: path.to_path_buf(), temporary })
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.temporary.write_all(bytes).map_err(|source| Error::Write { path: self.path.clone(), source })
+    }
+
+    /// Puts it in its place with permission bits `mode`.
+    pub fn publish(self, mode: u32) -> Result<(), Error> {
+        let failed = |source| Error::Write { path: self.path.clone(), source };
+        self.temporary.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
+        self.temporary.as_file().sync_data().map_err(failed)?;
+        self.temporary.persist(&self.path).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+}
+
 /// The text of a file.
 pub fn read_text(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })

@@ -17,6 +17,7 @@ mod files;
 mod instance_dir;
 mod load;
 pub mod lock;
+mod networks;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,9 +25,13 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 pub use disk_dir::DiskDir;
-pub use files::{make_private_dir, read_bytes, read_optional, read_text, remove_if_present, take_away, write_atomic};
+pub use files::{
+    Pending, make_private_dir, read_bytes, read_optional, read_text, remove_if_present, take_away,
+    write_atomic,
+};
 pub use instance_dir::InstanceDir;
 pub use load::LoadError;
+pub use networks::NetworksFileError;
 
 /// What can go wrong with a file below `LIMA_HOME`.
 #[derive(Debug, Error)]

@@ -34,6 +34,10 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    #[error("cannot make a password for the screen")]
+    NoRandomness(#[source] io::Error),
+    #[error("cannot set the screen's password")]
+    Screen(#[source] driver::qmp::QmpError),
     #[error(transparent)]
     Home(#[from] home::Error),
     #[error(transparent)]

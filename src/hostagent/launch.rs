@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::machine::{Parts, machine};
 use super::prepare::{Claim, Prepared};
+use super::screen;
 use super::state::Event;
 use super::{Error, Request};
 use crate::driver::{Driver, Exit, KnownCause, Vm};
@@ -40,7 +41,10 @@ pub(super) async fn launch(
                 return Ok(None);
             }
         };
-        let Some(exit) = exit else { return Ok(Some(vm)) };
+        let Some(exit) = exit else {
+            show_screen(&vm, claim, prepared).await?;
+            return Ok(Some(vm));
+        };
         let taken = matches!(exit.known_cause(), Some(KnownCause::PortTaken { .. }));
         if !(taken && prepared.any_port && attempt < PORT_ATTEMPTS) {
             return Err(Error::VmFailed { cause: cause(&exit) });
@@ -52,6 +56,14 @@ pub(super) async fn launch(
         prepared.change_port(&claim.dir)?;
         attempt += 1;
     }
+}
+
+/// A screen without its password would be open to nobody.
+async fn show_screen(vm: &Vm, claim: &Claim, prepared: &Prepared) -> Result<(), Error> {
+    if prepared.config.video_display != "vnc" {
+        return Ok(());
+    }
+    screen::publish(&vm.monitor(), &claim.dir, &prepared.config.vnc_display).await
 }
 
 /// The VM's process. Cancelling leaves none: it is made in the last step.

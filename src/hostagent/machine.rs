@@ -2,9 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::config::{Config, HostFacts};
+use crate::config::{Config, HostFacts, HostOs};
 use crate::disks::AttachedDisk;
-use crate::driver::{Disk, DiskFormat, Firmware, HostForward, Machine, Nic, NicBackend, RuntimeFiles};
+use crate::driver::{Disk, DiskFormat, Firmware, HostForward, Machine, Nic, NicBackend, RuntimeFiles, Sound};
 use crate::home::InstanceDir;
 use crate::image::{self, Boot};
 
@@ -45,7 +45,9 @@ pub(super) fn machine(config: &Config, dir: &InstanceDir, host: &HostFacts, part
         firmware: Firmware { legacy_bios: config.firmware.legacy_bios, code: boot.firmware },
         cpu_type: config.cpu_type.clone(),
         minimum_version: config.qemu_minimum_version.clone(),
-        display: config.video_display.clone(),
+        display: display(config),
+        sound: sound(config, host.os),
+        tpm: config.tpm,
         nics: vec![Nic {
             number: 0,
             mac: config.mac_address.clone(),
@@ -53,6 +55,24 @@ pub(super) fn machine(config: &Config, dir: &InstanceDir, host: &HostFacts, part
         }],
         files: RuntimeFiles::in_dir(dir.path()),
     }
+}
+
+/// The display as QEMU is told of it. A screen that others can connect to asks for a password, which is set once the VM stands.
+fn display(config: &Config) -> String {
+    match config.video_display.as_str() {
+        "vnc" => format!("vnc={},password=on", config.vnc_display),
+        other => other.to_owned(),
+    }
+}
+
+fn sound(config: &Config, os: HostOs) -> Option<Sound> {
+    let backend = match (config.audio.device.as_str(), os) {
+        ("" | "none", _) => return None,
+        ("default", HostOs::MacOs) => "coreaudio",
+        ("default", HostOs::Linux) => "pa",
+        (name, _) => name,
+    };
+    Some(Sound { backend: backend.to_owned(), virtio: config.audio.interface == "virtio" })
 }
 
 fn format(found: image::Format) -> DiskFormat {

@@ -6,10 +6,13 @@ use std::time::SystemTime;
 
 use tokio::net::UnixListener;
 
+use super::edits::Edit;
 use super::remote::{ADDRESS, Remote};
 use super::requirements::Requirements;
 use super::values::{GATEWAY, GUEST, Start, dot_ssh, seed_values};
 use super::{Error, Request};
+use crate::config::file_format::FileFormat;
+use crate::config::resolved::{Provision, ProvisionMode};
 use crate::config::{Config, name, version};
 use crate::dns::{self, StaticHosts};
 use crate::home::{self, InstanceDir, lock::Lock};
@@ -82,9 +85,6 @@ pub(super) fn prepare(request: &Request, claim: &Claim) -> Result<Prepared, Erro
     let instance_id = format!("iid-{}", clock::unix_seconds(SystemTime::now()));
     let start = Start { instance_id: &instance_id, debug: request.debug, dns_ports };
     let values = seed_values(&request.home, host, &request.name, &config, &start)?;
-    for what in seed::unsupported(&values) {
-        tracing::warn!("field `{what}` has no effect in this version");
-    }
     write_seed(dir, &values)?;
     let client = ssh::Client::find(host.env("SSH"))?;
     let options = profile(request, &config, dir, client.facts()).options()?;
@@ -96,6 +96,9 @@ pub(super) fn prepare(request: &Request, claim: &Claim) -> Result<Prepared, Erro
         plain: config.plain,
         probes: config.probes.clone(),
         params: config.param.clone(),
+        edits: edits(&config),
+        copies: config.copy_to_host.clone(),
+        forward_agent: config.ssh.forward_agent,
     };
     let listener = Some(listen(&request.socket)?);
     tracing::info!("hostagent socket created at {}", request.socket.display());
@@ -109,6 +112,20 @@ impl Prepared {
         self.requirements.remote.set_port(self.ssh_port);
         write_ssh_config(dir, &self.hostname, &self.options, self.ssh_port)
     }
+}
+
+fn edits(config: &Config) -> Vec<Edit> {
+    let edit = |(number, provision): (usize, &Provision)| match &provision.mode {
+        ProvisionMode::Yq { expression, format, path, .. } => Some(Edit {
+            number,
+            path: path.clone(),
+            expression: expression.clone(),
+            // Other formats were refused before.
+            format: FileFormat::of(format, path)?,
+        }),
+        _ => None,
+    };
+    config.provision.iter().enumerate().filter_map(edit).collect()
 }
 
 fn choose_ssh_port(config: &Config, dir: &InstanceDir, name: &str) -> Result<(u16, bool), Error> {

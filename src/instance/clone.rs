@@ -9,7 +9,8 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::create::{edited_text, lock_instance};
+use super::create::lock_instance;
+use super::edit::{Change, changed_text};
 use super::inspect::inspect;
 use super::record::Status;
 use super::{Context, Error, undone_by_interrupt};
@@ -28,7 +29,7 @@ const VZ_IDENTIFIER: &str = "vz-identifier";
 /// Copies instance `old` to `new`, with `changes` in its `lima.yaml`.
 pub fn clone(context: &Context, old: &str, new: &str, changes: &[Edit]) -> Result<(), Error> {
     let pair = Pair::check(context, old, new, "clone")?;
-    let text = edited_text(context, &pair.old, changes)?;
+    let text = changed_text(context, &pair.old, Change::Edits(changes))?;
     let (_old_lock, _new_lock) = pair.lock(context)?;
     pair.check_again(context)?;
     sweep(context);
@@ -41,13 +42,13 @@ pub fn clone(context: &Context, old: &str, new: &str, changes: &[Edit]) -> Resul
     if copied.is_err() {
         forget(&unmade);
     }
-    Ok(copied.map_err(|error| error.into_error(old, new))?)
+    copied.map_err(|error| error.into_error(old, new))
 }
 
 /// Gives instance `old` the name `new`, with `changes` in its `lima.yaml`.
 pub fn rename(context: &Context, old: &str, new: &str, changes: &[Edit]) -> Result<(), Error> {
     let pair = Pair::check(context, old, new, "rename")?;
-    let text = edited_text(context, &pair.old, changes)?;
+    let text = changed_text(context, &pair.old, Change::Edits(changes))?;
     let (_old_lock, _new_lock) = pair.lock(context)?;
     pair.check_again(context)?;
     // A crash may have left a disk to the old name.

@@ -8,8 +8,8 @@ use super::inspect::inspect;
 use super::prepare::{prepare, refuse_unsupported, warn_inactive};
 use super::record::Instance;
 use super::{Context, Error};
-use crate::config::{edits, name, version};
-use crate::home::{self, InstanceDir, lock::Lock};
+use crate::config::{name, version};
+use crate::home::{self, lock::Lock};
 use crate::{image, ssh};
 
 /// What is to be created.
@@ -94,42 +94,6 @@ impl Drop for Unmade<'_> {
                 self.dir.display()
             );
         }
-    }
-}
-
-/// Changes `lima.yaml` of an existing instance by edits that came as flags. The old text stays if the new one is not valid.
-pub fn edit(context: &Context, name: &str, changes: &[edits::Edit]) -> Result<(), Error> {
-    if changes.is_empty() {
-        return Ok(());
-    }
-    let _lock = lock_instance(context, name)?;
-    let dir = context.home.instance(name);
-    let Some(new) = edited_text(context, &dir, changes)? else { return Ok(()) };
-    Ok(home::write_atomic(&dir.lima_yaml(), new.as_bytes(), 0o644)?)
-}
-
-/// The `lima.yaml` of the instance in `dir` with the edits, `None` if they change nothing. Fails where the result could not be used. Nothing is
-/// written.
-pub(super) fn edited_text(
-    context: &Context,
-    dir: &InstanceDir,
-    changes: &[edits::Edit],
-) -> Result<Option<String>, Error> {
-    if changes.is_empty() {
-        return Ok(None);
-    }
-    let path = dir.lima_yaml();
-    let old = home::read_text(&path)?;
-    let new = edits::apply(&old, changes).map_err(|source| Error::Edit { path: path.clone(), source })?;
-    if new == old {
-        return Ok(None);
-    }
-    let loaded = context.home.load_edited(dir, new.as_bytes(), &context.host)?;
-    refuse_unsupported(&loaded.config)?;
-    let before = context.home.load(dir, &context.host).map(|loaded| loaded.config.disk);
-    match before {
-        Ok(from) if loaded.config.disk < from => Err(Error::Shrink { from, to: loaded.config.disk }),
-        _ => Ok(Some(new)),
     }
 }
 

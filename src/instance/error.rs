@@ -88,6 +88,18 @@ pub enum Error {
         #[source]
         source: EditError,
     },
+    /// The text is not lost: whoever shows the error keeps it.
+    #[error("{cause}")]
+    Rejected { text: String, cause: Box<Error> },
+    #[error("field `disk`: shrinking the disk ({from} --> {to}) is not supported")]
+    Shrink { from: Bytes, to: Bytes },
+    #[error("`{}` was changed by somebody else meanwhile, so nothing was written", path.display())]
+    ChangedMeanwhile { path: PathBuf },
+    /// Playbooks are wanted and their program is not there.
+    #[error(transparent)]
+    NoAnsible(process::Error),
+    #[error("the playbook `{playbook}` failed: {status}; the instance is left running")]
+    Playbook { playbook: String, code: i32, status: String },
     #[error("instance `{name}` not found")]
     NotFound { name: String },
     #[error("new instance name `{new}` must be different from `{old}`")]
@@ -102,8 +114,6 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    #[error("field `disk`: shrinking the disk ({from} --> {to}) is not supported")]
-    Shrink { from: Bytes, to: Bytes },
     #[error("failed to inspect instance `{name}`")]
     Inspect {
         name: String,
@@ -136,11 +146,22 @@ fn holder(pid: &Option<i32>) -> String {
 }
 
 impl Error {
+    /// The exit code of the program that failed, where it is to be limactl's own.
+    pub fn exit_code(&self) -> Option<i32> {
+        match self {
+            Error::Playbook { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
     /// What to do next, where the message does not say it itself.
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Image(error) => error.hint(),
             Error::Delete { source, .. } => source.hint(),
+            Error::NoAnsible(_) => {
+                Some("install Ansible, or remove the `provision` entries with `mode: ansible`".to_owned())
+            }
             _ => None,
         }
     }

@@ -106,7 +106,7 @@ fn fill(context: &Context, instance: &mut Instance, dir: &InstanceDir, config: C
 pub(super) fn facts(dir: &InstanceDir, vm_type: &str) -> Result<(Facts, Processes, Option<u16>), Error> {
     let agent_locked = lock::is_held(&dir.agent_lock())?;
     let vm_locked = lock::is_held(&dir.vm_lock())?;
-    let agent = match agent_locked {
+    let mut agent = match agent_locked {
         true => lock_holder(&dir.agent_lock()),
         false => identity::of_pid_file(&dir.agent_pid(), "hostagent"),
     };
@@ -135,6 +135,11 @@ pub(super) fn facts(dir: &InstanceDir, vm_type: &str) -> Result<(Facts, Processe
             }
             // It went away while we asked: it is ending.
             Err(_) if !socket.exists() => AgentAnswer::NotAsked,
+            // It was killed, and lost its lock only after we had looked: of a process with threads the first one dies before the last one.
+            Err(_) if agent_locked && !lock::is_held(&dir.agent_lock())? => {
+                (facts.agent_locked, agent) = (false, None);
+                AgentAnswer::NotAsked
+            }
             Err(error) => {
                 AgentAnswer::Failed(format!("failed to get Info from `{}`: {error}", socket.display()))
             }

@@ -56,26 +56,26 @@ pub enum SnapshotError {
 
 /// What is to be done to one snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum SnapshotChange {
     Create,
     Apply,
     Delete,
 }
 
-impl Change {
+impl SnapshotChange {
     fn word(self) -> &'static str {
         match self {
-            Change::Create => "create",
-            Change::Apply => "apply",
-            Change::Delete => "delete",
+            SnapshotChange::Create => "create",
+            SnapshotChange::Apply => "apply",
+            SnapshotChange::Delete => "delete",
         }
     }
 
     fn monitor_command(self) -> &'static str {
         match self {
-            Change::Create => "savevm",
-            Change::Apply => "loadvm",
-            Change::Delete => "delvm",
+            SnapshotChange::Create => "savevm",
+            SnapshotChange::Apply => "loadvm",
+            SnapshotChange::Delete => "delvm",
         }
     }
 }
@@ -84,7 +84,7 @@ impl Change {
 pub fn change_snapshot(
     context: &Context,
     name: &str,
-    change: Change,
+    change: SnapshotChange,
     tag: Option<&str>,
 ) -> Result<(), Error> {
     let instance = inspect(context, name)?;
@@ -95,8 +95,10 @@ pub fn change_snapshot(
     let row = table.rows.iter().find(|row| row.tag == tag);
     let (name, tag) = (name.to_owned(), tag.to_owned());
     match (change, row) {
-        (Change::Create, Some(_)) => return Err(SnapshotError::Exists { name, tag }.into()),
-        (Change::Apply | Change::Delete, None) => return Err(SnapshotError::Absent { name, tag }.into()),
+        (SnapshotChange::Create, Some(_)) => return Err(SnapshotError::Exists { name, tag }.into()),
+        (SnapshotChange::Apply | SnapshotChange::Delete, None) => {
+            return Err(SnapshotError::Absent { name, tag }.into());
+        }
         _ => {}
     }
     let id = row.map(|row| row.id.clone()).unwrap_or_default();
@@ -170,7 +172,7 @@ impl Reach {
         }
     }
 
-    fn change(&self, context: &Context, change: Change, tag: &str, id: &str) -> Result<(), Error> {
+    fn change(&self, context: &Context, change: SnapshotChange, tag: &str, id: &str) -> Result<(), Error> {
         match self {
             Reach::Running { name, monitor, runtime } => {
                 let failed = |source| SnapshotError::Monitor { name: name.clone(), source };
@@ -193,9 +195,9 @@ impl Reach {
                     return Err(SnapshotError::Raw { name: name.clone() }.into());
                 }
                 let what = match change {
-                    Change::Create => Snapshot::Create { tag },
-                    Change::Apply => Snapshot::Apply { id },
-                    Change::Delete => Snapshot::Delete { tag },
+                    SnapshotChange::Create => Snapshot::Create { tag },
+                    SnapshotChange::Apply => Snapshot::Apply { id },
+                    SnapshotChange::Delete => Snapshot::Delete { tag },
                 };
                 image::snapshot(&disk, what, &context.host).map_err(failed)?;
                 Ok(())

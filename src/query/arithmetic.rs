@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use super::compare::{equivalent, shown, tag};
+use super::construct::put;
 use super::error::{At, Fault};
-use super::eval::{Evaluation, Found, With, put};
+use super::eval::{Evaluation, Found, With};
 use super::expr::{Binary, Expr};
 use super::place::Place;
 use crate::document::{Kind, Node, Sort, Style};
@@ -70,6 +71,9 @@ impl Evaluation<'_> {
     /// What an operator makes of two nodes.
     pub(super) fn combined(&self, operator: Binary, left: &Node, right: &Node) -> Result<Node, Fault> {
         let (left, right) = (&*plain_look(left), &*plain_look(right));
+        if left.is_null() && right.is_null() {
+            return Ok(Node::null());
+        }
         match operator {
             Binary::Add => self.sum(left, right),
             Binary::Subtract => difference(left, right),
@@ -90,7 +94,7 @@ impl Evaluation<'_> {
             (Sort::Sequence, _) => self.extended(left, std::slice::from_ref(right)),
             (Sort::Mapping, Sort::Mapping) => self.united(left, right),
             (Sort::Mapping, _) | (_, Sort::Mapping | Sort::Sequence) => Err(fault()),
-            (Sort::Text, Sort::Null) => self.copied(left),
+            (Sort::Text | Sort::Int | Sort::Float | Sort::Bool, Sort::Null) => self.copied(left),
             (Sort::Text, _) | (_, Sort::Text) => {
                 let (left_text, right_text) =
                     (left.scalar_text().unwrap_or_default(), right.scalar_text().unwrap_or_default());
@@ -133,6 +137,7 @@ impl Evaluation<'_> {
 
     pub(super) fn split(&self, text: &str, separator: &str) -> Result<Node, Fault> {
         let parts: Vec<Node> = match separator {
+            _ if text.is_empty() => Vec::new(),
             "" => text.chars().map(String::from).map(Node::text).collect(),
             separator => text.split(separator).map(Node::text).collect(),
         };

@@ -82,16 +82,11 @@ impl Evaluation<'_> {
     }
 
     pub(super) fn put_node(&self, target: &Place, node: Node, clobber: bool) -> Result<(), Fault> {
-        if target.exists() && says_the_same(&target.node(), &node) {
+        if target.exists() && target.node().same(&node) {
             return Ok(());
         }
         target.write(|old| replace(old, node, clobber))
     }
-}
-
-/// Same content and, where the new node brings a look of its own, nothing that writing would change.
-fn says_the_same(old: &Node, new: &Node) -> bool {
-    old.same(new)
 }
 
 /// Puts a node in another's place as yq does: quotes stay if the sort does, an own tag stays unless `clobber`, an anchor stays.

@@ -1,8 +1,9 @@
 //! `tag`, `style`, `anchor`, `alias` and comments: what a node has besides its value; and `explode`.
 
 use super::compare::tag;
+use super::construct::put;
 use super::error::{Fault, tag_of};
-use super::eval::{Evaluation, Found, With, put};
+use super::eval::{Evaluation, Found, With};
 use super::expr::Expr;
 use super::place::Place;
 use super::remarks;
@@ -48,7 +49,13 @@ impl Evaluation<'_> {
             for target in &targets {
                 let own = if relative { self.from(value, target, with.scope)? } else { Vec::new() };
                 let Some(value) = own.first().or(common.first()) else { continue };
-                let text = self.settled(value).node().scalar_text().unwrap_or_default().to_owned();
+                let value = self.settled(value);
+                let text = value
+                    .node()
+                    .scalar_text()
+                    .filter(|_| !value.node().is_null())
+                    .unwrap_or_default()
+                    .to_owned();
                 self.set_one(attribute, target, &text).map_err(|fault| fault.at(with.at))?;
             }
             Ok(Vec::new())

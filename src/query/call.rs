@@ -31,7 +31,7 @@ impl Evaluation<'_> {
             (Function::Explode, Some(what)) => self.exploded(what, places, with),
             (Function::SortKeys, Some(what)) => self.sorted_keys(what, places, with),
             (Function::Env | Function::StrEnv, Some(variable)) => {
-                self.each(places, with, |place| self.env(function, variable, place, with))
+                self.each(places, with, |_| self.env(function, variable, with))
             }
             (Function::Load, _) => Err(Fault::FileDisabled.at(with.at)),
             (Function::System, _) => Err(Fault::SystemDisabled.at(with.at)),
@@ -138,7 +138,7 @@ impl Evaluation<'_> {
                 self.cased(function, &node).unwrap_or_else(|| Err(operand()))
             }
             Function::ToEntries => self.to_entries(&node).unwrap_or_else(|| Err(operand())),
-            Function::FromEntries => self.from_entries(&node).unwrap_or_else(|| Err(operand())),
+            Function::FromEntries => self.mapping_of_entries(&node).unwrap_or_else(|| Err(operand())),
             Function::Reverse => self.reversed(&node).unwrap_or_else(|| Err(operand())),
             Function::Sort => self.sorted(&node),
             Function::Unique => self.unique(&node).unwrap_or_else(|| Err(operand())),

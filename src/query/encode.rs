@@ -19,6 +19,9 @@ impl Evaluation<'_> {
         let node = place.node();
         self.make(size(&node) * 2)?;
         let operand = || Fault::Operand { function: name.to_owned(), value: super::compare::shown(&node) };
+        if format == Format::Yaml && indent != 2 {
+            return Err(Fault::NotHere { name: format!("{name}({indent})") });
+        }
         let text = match format {
             Format::Json if indent == 0 => json(&node, 0),
             Format::Json => json(&node, indent) + "\n",
@@ -174,7 +177,7 @@ pub fn from_properties(text: &str) -> Node {
 fn table(node: &Node, separator: char) -> Option<String> {
     let Kind::Sequence(rows) = node.kind() else { return None };
     if rows.iter().all(|row| row.scalar_text().is_some()) {
-        return Some(row_text(rows.iter().map(Node::scalar_text), separator)?);
+        return row_text(rows.iter().map(Node::scalar_text), separator);
     }
     let mut lines = Vec::new();
     let header: Vec<&str> = rows.first()?.entries().iter().filter_map(|(key, _)| key.scalar_text()).collect();

@@ -1,8 +1,9 @@
 //! `keys`, `to_entries`, `from_entries`, `with_entries`, `has`, `contains`.
 
 use super::compare::shown;
+use super::construct::put;
 use super::error::Fault;
-use super::eval::{Evaluation, Found, With, put};
+use super::eval::{Evaluation, Found, With};
 use super::expr::Expr;
 use super::place::{Place, Step};
 use super::words::Function;
@@ -46,7 +47,7 @@ impl Evaluation<'_> {
     }
 
     /// The mapping of a list of `{key: …, value: …}`.
-    pub(super) fn from_entries(&self, node: &Node) -> Option<Result<Node, Fault>> {
+    pub(super) fn mapping_of_entries(&self, node: &Node) -> Option<Result<Node, Fault>> {
         matches!(node.kind(), Kind::Sequence(_)).then(|| self.gathered(node.items()))
     }
 

@@ -7,8 +7,11 @@ use crate::document::Sort;
 
 /// Why an expression was not understood or not carried out, shown with the place in the expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Error {
-    pub fault: Fault,
+pub struct Error(Box<Details>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Details {
+    fault: Fault,
     line: String,
     /// Characters before the place within the line.
     column: usize,
@@ -20,15 +23,21 @@ impl std::error::Error for Error {}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.fault)?;
-        if self.shown {
-            write!(f, "\n  {}\n  {:>width$}", self.line, "^", width = self.column + 1)?;
+        let Details { fault, line, column, shown } = &*self.0;
+        write!(f, "{fault}")?;
+        if *shown {
+            write!(f, "\n  {line}\n  {:>width$}", "^", width = column + 1)?;
         }
         Ok(())
     }
 }
 
 impl Error {
+    /// What is wrong, without the place.
+    pub fn fault(&self) -> &Fault {
+        &self.0.fault
+    }
+
     /// A fault of the expression as a whole.
     pub(super) fn whole(text: &str, fault: Fault) -> Error {
         At { fault, at: 0 }.shown_in(text)
@@ -55,7 +64,7 @@ impl At {
         let shown: String = before[cut..].iter().copied().chain(text[at..end].chars().take(SHOWN)).collect();
         let line = shown.replace('\t', " ");
         let is_shown = !self.fault.is_refusal() && !text.is_empty();
-        Error { fault: self.fault, line, column: before.len() - cut, shown: is_shown }
+        Error(Box::new(Details { fault: self.fault, line, column: before.len() - cut, shown: is_shown }))
     }
 }
 
@@ -114,6 +123,10 @@ pub enum Fault {
     OutOfRange { index: i64, size: usize },
     #[error("a list of {size} entries cannot be written at [{index}]")]
     TooFarOut { index: usize, size: usize },
+    #[error(
+        "CollectObject: mismatching node sizes; are you creating a map with mismatching key value pairs?"
+    )]
+    NoMapping,
     #[error("cannot use {value} as a key")]
     BadKey { value: Shown },
     #[error("{left} cannot be added to {right}")]

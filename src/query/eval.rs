@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::error::{At, Fault};
-use super::expr::{Assignment, Binary, Expr, Member, Op, Piece};
+use super::expr::{Assignment, Binary, Expr, Op};
 use super::place::Place;
 use super::{MAX_DATA_DEPTH, MAX_DEPTH, MAX_MADE, MAX_STEPS, Options};
 use crate::document::{Kind, Node, Sort};
@@ -156,11 +156,11 @@ impl<'a> Evaluation<'a> {
                 .each(places, with, |place| self.descended(place, *keys).map_err(|fault| fault.at(expr.at))),
             Op::Pipe(stages) => self.piped(stages, places, scope),
             Op::Union(parts) => {
-                let mut found = Vec::new();
+                let mut union = Union::of(places);
                 for part in parts {
-                    found.extend(self.eval(part, places, scope)?);
+                    union.add(self.eval(part, places, scope)?);
                 }
-                Ok(found)
+                Ok(union.found)
             }
             Op::Bind { .. } => Err(Fault::VariableWithoutPipe.at(expr.at)),
             Op::Reduce { value, name, start, step } => self.grouped(places, |group| {
@@ -223,12 +223,12 @@ impl<'a> Evaluation<'a> {
                 return Err(Fault::VariableWithoutPipe.at(stage.at));
             }
             return self.grouped(&current, |group| {
-                let mut found = Vec::new();
+                let mut union = Union::of(group);
                 for bound in self.eval(value, group, scope)? {
                     let bound = if *by_reference { bound } else { self.detached(&bound, stage.at)? };
-                    found.extend(self.piped(rest, group, &scope.with(name, bound))?);
+                    union.add(self.piped(rest, group, &scope.with(name, bound))?);
                 }
-                Ok(found)
+                Ok(union.found)
             });
         }
         Ok(current)
@@ -254,83 +254,6 @@ impl<'a> Evaluation<'a> {
             state = self.eval(step, &state, &scope.with(name, value))?;
         }
         Ok(state)
-    }
-
-    fn collected(&self, inner: Option<&Expr>, group: &[Place], with: With<'_>) -> Found {
-        let found = match inner {
-            Some(inner) => self.eval(inner, group, with.scope)?,
-            None => Vec::new(),
-        };
-        let items = found.iter().map(|place| self.copied(&place.node())).collect::<Result<Vec<_>, _>>();
-        let list = items.and_then(|items| self.fresh(Node::sequence(items)));
-        list.map(|list| vec![list]).map_err(|fault| fault.at(with.at))
-    }
-
-    fn interpolated(&self, pieces: &[Piece], place: &Place, with: With<'_>) -> Found {
-        let mut text = String::new();
-        for piece in pieces {
-            match piece {
-                Piece::Text(piece) => text.push_str(piece),
-                Piece::Value(value) => {
-                    for (number, found) in self.from(value, place, with.scope)?.iter().enumerate() {
-                        if number > 0 {
-                            text.push('\n');
-                        }
-                        text.push_str(&self.text_of(found).map_err(|fault| fault.at(with.at))?);
-                    }
-                }
-            }
-            self.make(text.len() / 64).map_err(|fault| fault.at(with.at))?;
-        }
-        Ok(vec![self.fresh(Node::text(text)).map_err(|fault| fault.at(with.at))?])
-    }
-
-    /// Every combination of what the keys and values find.
-    fn object(&self, members: &[Member], place: &Place, with: With<'_>) -> Found {
-        let mut objects: Vec<Vec<(Node, Node)>> = vec![Vec::new()];
-        for member in members {
-            let alternatives = self.member(member, place, with)?;
-            self.make(objects.len().saturating_mul(alternatives.len())).map_err(|fault| fault.at(with.at))?;
-            let mut grown = Vec::with_capacity(objects.len() * alternatives.len());
-            for object in &objects {
-                for alternative in &alternatives {
-                    let units =
-                        object.iter().chain(alternative).map(|(key, value)| size(key) + size(value)).sum();
-                    self.make(units).map_err(|fault| fault.at(with.at))?;
-                    let mut object = object.clone();
-                    alternative.iter().for_each(|(key, value)| put(&mut object, key, value));
-                    grown.push(object);
-                }
-            }
-            objects = grown;
-        }
-        objects
-            .into_iter()
-            .map(|entries| self.fresh(Node::mapping(entries)).map_err(|fault| fault.at(with.at)))
-            .collect()
-    }
-
-    fn member(&self, member: &Member, place: &Place, with: With<'_>) -> Result<Vec<Vec<(Node, Node)>>, At> {
-        let mut alternatives = Vec::new();
-        match member {
-            Member::Whole(whole) => {
-                for found in self.from(whole, place, with.scope)? {
-                    alternatives.push(self.copy(&self.settled(&found))?.entries().to_vec());
-                }
-            }
-            Member::Entry { key, value } => {
-                for key in self.from(key, place, with.scope)? {
-                    let key = self.settled(&key);
-                    let Some(name) = key.node().scalar_text().map(Node::text) else {
-                        return Err(Fault::BadKey { value: self.shown(&key) }.at(with.at));
-                    };
-                    for value in self.from(value, place, with.scope)? {
-                        alternatives.push(vec![(name.clone(), self.copy(&value)?)]);
-                    }
-                }
-            }
-        }
-        Ok(alternatives)
     }
 
     /// Where an alias leads; any other place itself.
@@ -379,13 +302,25 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// Sets an entry, in its old place if the key is there.
-pub(super) fn put(entries: &mut Vec<(Node, Node)>, key: &Node, value: &Node) {
-    match entries.iter_mut().find(|(old, _)| {
-        old.same(key) || old.scalar_text().is_some_and(|text| key.scalar_text() == Some(text))
-    }) {
-        Some((_, old)) => *old = value.clone(),
-        None => entries.push((key.clone(), value.clone())),
+/// Results side by side. What was come from counts once, however often it is the result: `(.a = 1), (.b = 2)` is one document.
+struct Union<'p> {
+    from: &'p [Place],
+    has_from: bool,
+    found: Vec<Place>,
+}
+
+impl Union<'_> {
+    fn of(from: &[Place]) -> Union<'_> {
+        Union { from, has_from: false, found: Vec::new() }
+    }
+
+    fn add(&mut self, more: Vec<Place>) {
+        let is_from =
+            more.len() == self.from.len() && more.iter().zip(self.from).all(|(a, b)| a.same_place(b));
+        if !(is_from && self.has_from) {
+            self.found.extend(more);
+        }
+        self.has_from |= is_from;
     }
 }
 

@@ -66,11 +66,7 @@ impl Evaluation<'_> {
                 continue;
             };
             let own = &target.entries()[found].1;
-            let is_deeper = matches!(
-                (own.kind(), value.kind()),
-                (Kind::Mapping(_), Kind::Mapping(_)) | (Kind::Sequence(_), Kind::Sequence(_))
-            );
-            if own.same(value) || (merge.only_new && !is_deeper && !own.is_null()) {
+            if own.same(value) || (merge.only_new && !is_mapping(own, value) && !own.is_null()) {
                 continue;
             }
             // Worked out on a copy, so that a mapping that did not change keeps the bytes it was read from.
@@ -107,4 +103,8 @@ impl Evaluation<'_> {
         }
         Ok(())
     }
+}
+
+fn is_mapping(own: &Node, value: &Node) -> bool {
+    matches!((own.kind(), value.kind()), (Kind::Mapping(_), Kind::Mapping(_)))
 }

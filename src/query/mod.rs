@@ -24,6 +24,7 @@ mod assign;
 mod attributes;
 mod call;
 mod compare;
+mod construct;
 mod delete;
 mod encode;
 mod entries;

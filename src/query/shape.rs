@@ -1,7 +1,8 @@
 //! Functions that make a collection of a collection, or choose from it: `map`, `select`, `pick`, `flatten`, `first`, `pivot` and the like.
 
+use super::construct::put;
 use super::error::Fault;
-use super::eval::{Evaluation, Found, With, put};
+use super::eval::{Evaluation, Found, With};
 use super::expr::Expr;
 use super::place::{Place, Step};
 use super::words::Function;
@@ -90,8 +91,7 @@ impl Evaluation<'_> {
                     return Ok(vec![place.clone()]);
                 };
                 let names = self.settled(&names);
-                let picked = self.picked(function == Function::Pick, &settled.node(), names.node().items());
-                picked
+                self.picked(function == Function::Pick, &settled.node(), names.node().items())
             }
             (Function::WithEntries, Some(change)) => return self.with_entries(change, place, with),
             _ => return Ok(vec![place.clone()]),

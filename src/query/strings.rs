@@ -56,7 +56,7 @@ impl Evaluation<'_> {
     }
 
     /// `env(NAME)`: the variable, read as YAML; `strenv(NAME)`: as it is.
-    pub(super) fn env(&self, function: Function, variable: &Expr, _place: &Place, with: With<'_>) -> Found {
+    pub(super) fn env(&self, function: Function, variable: &Expr, with: With<'_>) -> Found {
         let Some(environment) = &self.options.allow_env else { return Err(Fault::EnvDisabled.at(with.at)) };
         let name = match &variable.op {
             Op::Literal(node) => node.scalar_text().unwrap_or_default(),

@@ -23,6 +23,7 @@ pub(super) fn lima_env(values: &Values) -> Result<String, Error> {
     lines.push("MOUNTTYPE", &values.mount_type)?;
     disks(values, &mut lines)?;
     data_files(values, &mut lines)?;
+    edited_files(values, &mut lines)?;
     lines.push("GUEST_INSTALL_PREFIX", &values.guest_install_prefix)?;
     lines.push("UPGRADE_PACKAGES", flag(values.upgrade_packages))?;
     lines.push("CONTAINERD_USER", "")?;
@@ -64,6 +65,18 @@ fn data_files(values: &Values, lines: &mut Lines) -> Result<(), Error> {
             lines.push(&format!("DATAFILE_{index:08}_OWNER"), &file.owner)?;
             lines.push(&format!("DATAFILE_{index:08}_PATH"), &file.path)?;
             lines.push(&format!("DATAFILE_{index:08}_PERMISSIONS"), &file.permissions)?;
+        }
+    }
+    Ok(())
+}
+
+fn edited_files(values: &Values, lines: &mut Lines) -> Result<(), Error> {
+    for (index, provision) in values.provisions.iter().enumerate() {
+        if let ProvisionMode::Yq { format, path, owner, permissions, .. } = &provision.mode {
+            let rows = [("FORMAT", format), ("OWNER", owner), ("PATH", path), ("PERMISSIONS", permissions)];
+            for (name, value) in rows {
+                lines.push(&format!("YQ_PROVISION_{index:08}_{name}"), value)?;
+            }
         }
     }
     Ok(())

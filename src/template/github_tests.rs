@@ -1,5 +1,7 @@
 //! `github:` against a server on loopback: every spelling, links, redirects and refusals.
 
+use proptest::prelude::*;
+
 use super::super::web::Http;
 use super::super::web::tests::Server;
 use super::*;
@@ -105,6 +107,8 @@ fn what_cannot_be_had_is_named() {
         ("o/../../p/x", "repo `..` in github: URL `o/../../p/x` escapes the org"),
         ("o/r/../../../p/x", "path `../../../p/x` in github: URL `o/r/../../../p/x` escapes the repository"),
         ("o/r/x@../../p/r/main", "branch `../../p/r/main` in github: URL `o/r/x` escapes the repository"),
+        ("o/%2e%2E/p/x", "repo `%2e%2E` in github: URL `o/%2e%2E/p/x` escapes the org"),
+        ("o/r/x@/../../p/r", "branch `../../p/r` in github: URL `o/r/x` escapes the repository"),
         ("o/empty/x", "failed to get default branch for o/empty: the repository has no default branch"),
         (
             "o/absent/x",
@@ -125,4 +129,27 @@ fn the_token_goes_to_the_api_and_nowhere_else() {
     let with_token = |request: &&String| request.to_lowercase().contains("authorization: token secret");
     assert_eq!(requests.iter().filter(with_token).count(), 1, "{requests:?}");
     assert!(requests[0].starts_with("GET /api/repos/o/o ") && requests[0].contains("secret"));
+}
+
+/// Answers everything with one text, and the API with a branch.
+struct Says(String);
+
+impl Web for Says {
+    fn get(&self, url: &str, _: &[(&str, &str)], _: u64) -> Result<Answer, WebError> {
+        let body = if url.starts_with("API/") { "{\"default_branch\": \"main\"}" } else { &self.0 };
+        Ok(Answer { status: 200, body: body.as_bytes().to_vec(), is_cut: false })
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_words_and_no_answer_lead_out_of_the_repository(words in "[ab.@/:-]{0,16}", answer in "(github:)?[ab./:@ \n-]{0,12}") {
+        let endpoints = Endpoints { api: "API".into(), raw: "RAW".into() };
+        let web = Says(answer);
+        let hub = Hub { web: &web, endpoints: &endpoints, token: None };
+        if let Ok(found) = hub.resolve(&words) {
+            let inside = found.strip_prefix("RAW/").is_some_and(|path| path.split('/').all(|part| part != ".."));
+            prop_assert!(inside || found.starts_with("github:"), "{} -> {}", words, found);
+        }
+    }
 }
