@@ -424,7 +424,10 @@ fn a_disk_that_a_guest_has_given_another_header_shows_it_no_file_of_the_host() {
 fn a_disk_that_is_named_twice_is_told() {
     let world = World::new();
     make(&world, "data");
-    world.create_with("a", "additionalDisks: [data, data]\n");
+    world.create("a");
+    // A template would have been put in order.
+    fs::write(world.instance_file("a", "lima.yaml"), world.yaml() + "additionalDisks: [data, data]\n")
+        .unwrap();
     let seen = world.limactl(["start", "a"]).seen().ended_with(1);
     seen.says("field `additionalDisks` names disk `data` twice").done();
     assert_eq!(owner(&world, "data"), None);

@@ -9,6 +9,7 @@ use super::record::{Disk, check_name, find};
 use crate::config::{Bytes, HostFacts};
 use crate::home::{self, DiskDir, Home, lock::Lock};
 use crate::image::{self, Format};
+use crate::process::words;
 
 /// What a new disk holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,11 +124,8 @@ impl Making<'_> {
 
 /// Removes what there is of disk `name` that was not finished. For whoever holds its lock, and for an interrupt that ends him.
 pub fn forget_unmade(home: &Home, name: &str) {
-    let path = home.unmade_disk(name).path().to_path_buf();
-    if let Err(error) = fs::remove_dir_all(&path)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::warn!("cannot remove `{}`, which is left of an unfinished disk: {error}", path.display());
+    if let Err(error) = home::take_away(home.unmade_disk(name).path()) {
+        tracing::warn!("{}, which is left of an unfinished disk", words::chain(&error));
     }
 }
 

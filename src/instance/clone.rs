@@ -18,6 +18,7 @@ use crate::config::{edits::Edit, name as names};
 use crate::disks;
 use crate::home::{self, InstanceDir, lock::Lock};
 use crate::image;
+use crate::process::words;
 
 /// What belongs to the old instance alone, or to one run of it: its protection, its TPM, who holds it, how it is reached.
 const LEFT_OUT: [&str; 5] = ["protected", "swtpm", "ha.lock", "qemu.lock", "ssh.config"];
@@ -35,7 +36,7 @@ pub fn clone(context: &Context, old: &str, new: &str, changes: &[Edit]) -> Resul
     let unmade = unmade(context, new);
     let remove = unmade.clone();
     let copied = undone_by_interrupt(
-        move || drop(fs::remove_dir_all(remove)),
+        move || forget(&remove),
         || copy_instance(pair.old.path(), &unmade, text.as_deref(), pair.new.path()),
     );
     if copied.is_err() {
@@ -159,10 +160,8 @@ fn sweep(context: &Context) {
 }
 
 fn forget(path: &Path) {
-    if let Err(error) = fs::remove_dir_all(path)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::warn!("cannot remove `{}`, which is left of an unfinished copy: {error}", path.display());
+    if let Err(error) = home::take_away(path) {
+        tracing::warn!("{}, which is left of an unfinished copy", words::chain(&error));
     }
 }
 
