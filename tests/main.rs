@@ -7,6 +7,12 @@
 
 /// A new instance: its directory, its disk, its key, and nothing left of one that cannot be made.
 mod create;
+/// Additional disks: made, shown, grown, freed, removed, and lent to one instance at a time.
+mod disk;
+/// A copy of an instance, another name, protection and a fresh beginning; nothing is left half-made.
+mod clone;
+/// States of an instance that it can go back to.
+mod snapshot;
 /// Images come over http(s) whole or not at all, once for all, and are kept.
 mod download;
 /// From Stopped to READY, and what is said on the way.

@@ -72,7 +72,7 @@ fn provisions_run_by_mode_and_a_failed_one_is_named() {
         let order = |what: &str| format!("#!/bin/sh\necho {what} \"$PARAM_k\" \"$FOO\" >>/run/order\n");
         let data = |path: &str, overwrite, owner: &str, content: &str| {
             ProvisionMode::Data(ProvisionFile {
-                content: content.to_owned(),
+                content: content.as_bytes().to_vec(),
                 overwrite,
                 owner: owner.to_owned(),
                 path: path.to_owned(),
@@ -358,6 +358,7 @@ fn values() -> Values {
         tcp_dns_port: 0,
         vm_type: "qemu".to_owned(),
         mount_type: String::new(),
+        disks: Vec::new(),
         plain: false,
         timezone: String::new(),
         upgrade_packages: false,

@@ -109,9 +109,8 @@ fn edit_file(context: &Context, typed: &Path, edits: Vec<Edit>, app: &App) -> Ou
         tracing::info!("Aborting, no changes made to the instance");
         return Ok(());
     }
-    let label = typed.display().to_string();
-    if let Err(error) = context.home.load_new(&label, new.as_bytes(), &path, &context.host) {
-        return Err(rejected::kept_text(context, &new, error.into()));
+    if let Err(error) = check(context, typed, &path, &old, &new) {
+        return Err(rejected::kept_text(context, &new, error));
     }
     let now = home::read_text(&path)?;
     if now != old {
@@ -120,6 +119,19 @@ fn edit_file(context: &Context, typed: &Path, edits: Vec<Edit>, app: &App) -> Ou
     let mode = file_mode(&path);
     home::write_atomic(&path, new.as_bytes(), mode)?;
     Ok(())
+}
+
+/// Whether the new text may take the place of the old one, whose disk it must not shrink.
+fn check(context: &Context, typed: &Path, path: &Path, old: &str, new: &str) -> Outcome {
+    let label = typed.display().to_string();
+    let load = |text: &str| context.home.load_new(&label, text.as_bytes(), path, &context.host);
+    let to = load(new)?.config.disk;
+    match load(old) {
+        Ok(before) if to < before.config.disk => {
+            Err(instance::Error::Shrink { from: before.config.disk, to }.into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The permissions that a file has.

@@ -10,6 +10,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this room is for")]
 
 mod autostart;
+mod clone;
 mod context;
 mod complete;
 mod complete_words;
@@ -19,9 +20,11 @@ mod create;
 mod debug;
 mod delete;
 mod edit;
+mod disk;
 mod edit_values;
 mod editor;
 mod edits;
+mod factory_reset;
 mod expressions;
 mod generate_doc;
 mod generate_jsonschema;
@@ -43,9 +46,10 @@ mod manual;
 mod paint;
 mod planned;
 mod plugins;
+mod prompt;
+mod protect;
 mod progress;
 mod prune;
-mod prompt;
 mod rejected;
 mod report;
 mod restart;
@@ -55,6 +59,7 @@ mod shell_env;
 mod shell_script;
 mod shell_sync;
 mod show_ssh;
+mod snapshot;
 mod ssh_profile;
 mod start;
 mod stop;
@@ -190,6 +195,13 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::Stop(args)) => stop::run(args, app),
         Some(Action::Restart(args)) => restart::run(args, app),
         Some(Action::Delete(args)) => delete::run(args, app),
+        Some(Action::Clone(args)) => clone::clone(args, app),
+        Some(Action::Rename(args)) => clone::rename(args, app),
+        Some(Action::Protect(args)) => protect::protect(args, app),
+        Some(Action::Unprotect(args)) => protect::unprotect(args, app),
+        Some(Action::FactoryReset(args)) => factory_reset::run(args, app),
+        Some(Action::Snapshot(args)) => snapshot::run(args, app),
+        Some(Action::Disk(args)) => disk::run(args, app),
         Some(Action::List(args)) => list::run(args, app),
         Some(Action::Shell(args)) => shell::run(args, app),
         Some(Action::Edit(args)) => edit::run(args, app),
@@ -197,14 +209,14 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::Prune(args)) => prune::run(args, app),
         Some(Action::Template(args)) => template::run(args, app),
         Some(Action::ShowSsh(args)) => show_ssh::run(args, app),
+        Some(Action::Info(args)) => info::run(args, app),
+        Some(Action::Debug(args)) => debug::run(args),
         Some(Action::Copy(args)) => copy::run(args, app),
         Some(Action::Autostart(args)) => autostart::run(args, app),
         Some(Action::StartAtLogin(args)) => autostart::start_at_login(&args, app),
         Some(Action::GuestInstall(args)) => guest_install::run(&args, app),
         Some(Action::Network(args)) => network::run(args, app),
         Some(Action::Sudoers(args)) => sudoers::run(&args, app),
-        Some(Action::Info(args)) => info::run(args, app),
-        Some(Action::Debug(args)) => debug::run(args),
         Some(Action::Watch(args)) => watch::run(args, app),
         Some(Action::Screenshot(args)) => screenshot::run(args, app),
         Some(Action::GenerateDoc(args)) => generate_doc::run(args, app),

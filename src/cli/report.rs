@@ -6,13 +6,15 @@
 //! | an error | 1, with one fatal record |
 //! | `shell`, `copy` | that of ssh, scp or rsync, which takes limactl's place; nothing is added |
 //! | `shell --sync` | ssh's; nothing is added |
+//! | `start`, when a playbook failed | `ansible-playbook`'s, with one fatal record |
+//! | `shell` | ssh's, which takes limactl's place; nothing is added |
 //! | a defect of limactl itself (a panic) | 2, with one fatal record |
 
 use std::process::ExitCode;
 
 use super::logging::{self, Logger};
-use crate::instance;
 use crate::process::words::chain;
+use crate::{disks, instance};
 
 /// Everything that went wrong with several instances, as one error; none if nothing did.
 pub fn all(failures: Vec<String>) -> Result<(), anyhow::Error> {
@@ -41,11 +43,14 @@ pub fn finish(result: Result<(), anyhow::Error>, logger: &Logger) -> ExitCode {
     }
     let mut text = chain(error.as_ref());
     let known = error.chain().find_map(|cause| cause.downcast_ref::<instance::Error>());
-    if let Some(hint) = known.and_then(instance::Error::hint) {
+    let of_disks = error.chain().find_map(|cause| cause.downcast_ref::<disks::Error>());
+    let hint = known.and_then(instance::Error::hint).or_else(|| of_disks.and_then(disks::Error::hint));
+    if let Some(hint) = hint {
         text.push_str(&format!(" (hint: {hint})"));
     }
     logger.fatal(&text);
-    ExitCode::FAILURE
+    let code = known.and_then(instance::Error::exit_code).and_then(|code| u8::try_from(code).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// The exit code of a defect.

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use super::file_format::FileFormat;
 use super::written::*;
 
 /// What a key does today.
@@ -14,6 +15,8 @@ pub enum Effect {
     Acts,
     /// No effect: one warning.
     Warns(&'static str),
+    /// The guest would not be the one that was asked for: start refuses, and create warns.
+    RefusesStart(&'static str),
     /// Not supported: create and start refuse.
     Refuses(&'static str),
 }
@@ -30,7 +33,7 @@ pub struct InactiveKey {
 impl fmt::Display for InactiveKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = match self.effect {
-            Effect::Refuses(_) => "is not supported by this version",
+            Effect::Refuses(_) | Effect::RefusesStart(_) => "is not supported by this version",
             _ => "has no effect in this version",
         };
         write!(f, "field `{}` {verb}: {}", self.path, self.reason)
@@ -57,6 +60,14 @@ const fn refuses(path: &'static str, reason: &'static str, is_set: fn(&LimaYaml,
     Row { path, effect: Effect::Refuses(reason), is_set }
 }
 
+const fn refuses_start(
+    path: &'static str,
+    reason: &'static str,
+    is_set: fn(&LimaYaml, &LimaYaml) -> bool,
+) -> Row {
+    Row { path, effect: Effect::RefusesStart(reason), is_set }
+}
+
 fn is_true(field: Option<bool>) -> bool {
     field == Some(true)
 }
@@ -65,16 +76,13 @@ fn any<T>(list: &Option<Vec<T>>, test: impl Fn(&T) -> bool) -> bool {
     list.as_ref().is_some_and(|list| list.iter().any(test))
 }
 
-fn provisions(yaml: &LimaYaml, mode: &str) -> bool {
-    any(&yaml.provision, |entry| entry.mode.as_deref() == Some(mode))
-}
-
 /// Every key of the schema.
 pub const ROWS: &[Row] = &[
     acts("minimumLimaVersion"),
     acts("base"),
     acts("vmType: qemu"),
-    refuses("vmType", "the only driver is `qemu`", |_, yaml| yaml.vm_type.as_deref() != Some("qemu")),
+    refuses("vmType: vz", "the only driver is `qemu`", |_, yaml| yaml.vm_type.as_deref() == Some("vz")),
+    refuses("vmType: wsl2", "the only driver is `qemu`", |_, yaml| yaml.vm_type.as_deref() == Some("wsl2")),
     acts("os: Linux"),
     refuses("os", "guests other than Linux cannot be set up yet", |_, yaml| {
         yaml.os.as_deref() != Some("Linux")
@@ -89,33 +97,42 @@ pub const ROWS: &[Row] = &[
     acts("cpus"),
     acts("memory"),
     acts("disk"),
-    refuses("additionalDisks", "disks beside the boot disk cannot be attached yet", |_, yaml| {
-        any(&yaml.additional_disks, |_| true)
-    }),
+    acts("additionalDisks"),
     warns("mounts", "directories of the host are not mounted yet", |_, yaml| any(&yaml.mounts, |_| true)),
     warns("mountType", "directories of the host are not mounted yet", |written, yaml| {
         written.mount_type.is_some() && yaml.mounts.is_some()
+    }),
+    refuses("mountType: wsl2", "it belongs to the driver `wsl2`", |_, yaml| {
+        yaml.mount_type.as_deref() == Some("wsl2")
     }),
     acts("mountTypesUnsupported"),
     warns("mountInotify", "directories of the host are not mounted yet", |_, yaml| {
         is_true(yaml.mount_inotify)
     }),
     acts("ssh"),
+    warns("ssh.overVsock", "the driver `qemu` enters its guests by TCP", |_, yaml| {
+        is_true(yaml.ssh.as_ref().and_then(|ssh| ssh.over_vsock))
+    }),
     acts("firmware.legacyBIOS"),
+    refuses("firmware.legacyBIOS: true", "only x86_64 has a BIOS", |_, yaml| {
+        is_true(yaml.firmware.as_ref().and_then(|firmware| firmware.legacy_bios))
+            && yaml.arch.as_deref() != Some("x86_64")
+    }),
     acts("firmware.images"),
-    warns("audio", "sound is not connected yet", |_, yaml| {
-        yaml.audio
-            .as_ref()
-            .and_then(|audio| audio.device.as_deref())
-            .is_some_and(|device| !matches!(device, "" | "none"))
-    }),
-    acts("video.display: none"),
-    warns("video", "displays are not shown yet", |_, yaml| {
-        yaml.video.as_ref().is_some_and(|video| video.display.as_deref() != Some("none"))
-    }),
-    acts("provision: system, user, boot, dependency, data"),
-    warns("provision[].mode: yq", "such entries are skipped", |_, yaml| provisions(yaml, "yq")),
-    warns("provision[].mode: ansible", "playbooks are not run", |_, yaml| provisions(yaml, "ansible")),
+    acts("audio"),
+    acts("video"),
+    acts("provision"),
+    refuses(
+        "provision[].format",
+        "only YAML, JSON and INI files can be edited in the guest yet",
+        |_, yaml| {
+            any(&yaml.provision, |entry| {
+                let text = |field: &Option<String>| field.clone().unwrap_or_default();
+                let known = FileFormat::of(&text(&entry.format), &text(&entry.path)).is_some();
+                entry.mode.as_deref() == Some("yq") && !known
+            })
+        },
+    ),
     acts("upgradePackages"),
     warns("containerd", "it is not installed by this version", |written, yaml| {
         let wanted = |containerd: &Containerd| is_true(containerd.system) || is_true(containerd.user);
@@ -128,11 +145,9 @@ pub const ROWS: &[Row] = &[
     warns("portForwards", "ports of the guest are not forwarded yet", |_, yaml| {
         any(&yaml.port_forwards, |rule| !is_true(rule.ignore))
     }),
-    warns("copyToHost", "files are not copied from the guest yet", |_, yaml| {
-        any(&yaml.copy_to_host, |_| true)
-    }),
+    acts("copyToHost"),
     acts("message"),
-    refuses("networks", "only the default network exists yet", |_, yaml| any(&yaml.networks, |_| true)),
+    refuses_start("networks", "only the default network exists yet", |_, yaml| any(&yaml.networks, |_| true)),
     acts("env"),
     acts("param"),
     acts("dns"),
@@ -149,7 +164,7 @@ pub const ROWS: &[Row] = &[
     refuses("user.name: root", "a guest is entered as an ordinary user", |_, yaml| {
         yaml.user.as_ref().is_some_and(|user| user.name.as_deref() == Some("root") || user.uid == Some(0))
     }),
-    warns("tpm", "no TPM is emulated yet", |_, yaml| is_true(yaml.tpm)),
+    acts("tpm"),
 ];
 
 /// The keys that are set and only warned about, and those that are refused.
@@ -161,7 +176,7 @@ pub fn inactive(written: &LimaYaml, yaml: &LimaYaml) -> (Vec<InactiveKey>, Vec<I
         match row.effect {
             Effect::Acts => {}
             Effect::Warns(reason) => warned.push(key(reason)),
-            Effect::Refuses(reason) => refused.push(key(reason)),
+            Effect::RefusesStart(reason) | Effect::Refuses(reason) => refused.push(key(reason)),
         }
     }
     (warned, refused)
@@ -174,6 +189,7 @@ pub fn table() -> String {
         let today = match row.effect {
             Effect::Acts => "acts".to_owned(),
             Effect::Warns(reason) => format!("no effect, warns: {reason}"),
+            Effect::RefusesStart(reason) => format!("refused at start: {reason}"),
             Effect::Refuses(reason) => format!("refused at create and start: {reason}"),
         };
         out += &format!("| `{}` | {today} |\n", row.path);

@@ -46,7 +46,7 @@ pub fn fill(sources: Sources, place: &Place, host: &HostFacts) -> Filled {
     };
     fill_images(&mut yaml, &filler);
     fill_resources(&mut yaml, host);
-    fill_ssh(&mut yaml, place);
+    fill_ssh(&mut yaml, place, host, &mut filler.warnings);
     fill_switches(&mut yaml, host);
     fill_containerd(&mut yaml, &filler);
     fill_devices::fill(&mut yaml, &mut filler);
@@ -248,7 +248,10 @@ fn fill_resources(yaml: &mut LimaYaml, host: &HostFacts) {
     default_empty(&mut yaml.disk, || "100GiB".to_owned());
 }
 
-fn fill_ssh(yaml: &mut LimaYaml, place: &Place) {
+/// A variable of older versions that decides over the field.
+const SSH_OVER_VSOCK: &str = "LIMA_SSH_OVER_VSOCK";
+
+fn fill_ssh(yaml: &mut LimaYaml, place: &Place, host: &HostFacts, warnings: &mut Vec<Warning>) {
     let ssh = yaml.ssh.get_or_insert_default();
     // The instance `default` had a fixed port before 2.0.0, and scripts know it.
     let old_default = place.name == "default" && !version::at_least(place.version(), [2, 0, 0]);
@@ -257,6 +260,19 @@ fn fill_ssh(yaml: &mut LimaYaml, place: &Place) {
     default(&mut ssh.forward_agent, false);
     default(&mut ssh.forward_x11, false);
     default(&mut ssh.forward_x11_trusted, false);
+    if let Some(value) = host.env(SSH_OVER_VSOCK) {
+        let decided = super::go_bool(value);
+        ssh.over_vsock = decided.or(ssh.over_vsock);
+        let message = match decided {
+            Some(_) => format!(
+                "environment variable `{SSH_OVER_VSOCK}` is deprecated; set the field `ssh.overVsock` instead"
+            ),
+            None => {
+                format!("environment variable `{SSH_OVER_VSOCK}` is not a boolean and is ignored: `{value}`")
+            }
+        };
+        warnings.push(Warning { message, fields: Vec::new() });
+    }
 }
 
 fn fill_switches(yaml: &mut LimaYaml, host: &HostFacts) {

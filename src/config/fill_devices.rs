@@ -30,7 +30,7 @@ fn fill_provision(entries: &mut [Provision], filler: &mut Filler) {
         default_empty(&mut entry.mode, || "system".to_owned());
         let mode = entry.mode.clone().unwrap_or_default();
         if mode == "data" {
-            default(&mut entry.content, String::new());
+            default(&mut entry.content, Content::default());
             default(&mut entry.overwrite, true);
         }
         if mode == "yq" {
@@ -42,13 +42,17 @@ fn fill_provision(entries: &mut [Provision], filler: &mut Filler) {
         }
         let fields = [
             ("script", &mut entry.script),
-            ("content", &mut entry.content),
             ("expression", &mut entry.expression),
             ("owner", &mut entry.owner),
             ("path", &mut entry.path),
         ];
         for (field, value) in fields {
             filler.expand_guest(|| format!("provision[{index}].{field}"), value);
+        }
+        if let Some(Content::Text(text)) = &mut entry.content {
+            let mut value = Some(std::mem::take(text));
+            filler.expand_guest(|| format!("provision[{index}].content"), &mut value);
+            *text = value.unwrap_or_default();
         }
         if entry.script.as_deref().is_some_and(|script| script.contains("LIMA_CIDATA")) {
             let message = format!(

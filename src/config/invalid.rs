@@ -4,6 +4,7 @@
 use thiserror::Error;
 
 use super::name::IdentifierError;
+use super::places::{self, Step};
 use super::quantity::{Bytes, QuantityError};
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -71,6 +72,45 @@ pub enum Invalid {
     Repeated { field: String, value: String, earlier: String },
     #[error("field `tpm` is not supported on architecture `{0}`")]
     TpmArch(String),
+}
+
+impl Invalid {
+    /// The YAML path of what is wrong; empty where that is not known.
+    pub fn path(&self) -> Vec<Step> {
+        let inside = |list: &[&str]| list.iter().map(|key| Step::Key((*key).to_owned())).collect();
+        match self {
+            Invalid::Missing { field }
+            | Invalid::Rule { field, .. }
+            | Invalid::Value { field, .. }
+            | Invalid::Relation { field, .. }
+            | Invalid::NotOneOf { field, .. }
+            | Invalid::Size { field, .. }
+            | Invalid::Digest { field, .. }
+            | Invalid::ImagePartArch { field, .. }
+            | Invalid::OnlyInMode { field, .. }
+            | Invalid::NeededInMode { field, .. }
+            | Invalid::Absent { field, .. }
+            | Invalid::UnknownNetwork { field, .. }
+            | Invalid::Exclusive { first: field, .. }
+            | Invalid::MacLength { field, .. }
+            | Invalid::TooLong { field, .. }
+            | Invalid::Repeated { field, .. } => places::steps(field),
+            Invalid::MinimumVersionFormat(_) | Invalid::MinimumVersion { .. } => {
+                inside(&["minimumLimaVersion"])
+            }
+            Invalid::Driver(_) => inside(&["vmType"]),
+            Invalid::DiskName { index, .. } => places::steps(&format!("additionalDisks[{index}].name")),
+            Invalid::UnusedParam(key) | Invalid::ParamKey(key) | Invalid::ParamValue { key, .. } => {
+                inside(&["param", key])
+            }
+            Invalid::DnsBesideResolver => inside(&["dns"]),
+            Invalid::AliasCycle(name) => inside(&["hostResolver", "hosts", name]),
+            Invalid::NetworkWithout { index } => places::steps(&format!("networks[{index}]")),
+            Invalid::TpmArch(_) => inside(&["tpm"]),
+            // Which network's is not said; the length's own problem says it.
+            Invalid::Mac(_) => Vec::new(),
+        }
+    }
 }
 
 /// Problems, in the order in which they were found.

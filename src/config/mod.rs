@@ -9,10 +9,12 @@
 //! `inactive_keys` or `unsupported`, never silently dropped; unknown keys warn, never fail.
 
 pub mod activity;
+mod content;
 pub mod decode;
 pub mod defaults;
 pub mod distance;
 pub mod edits;
+pub mod file_format;
 mod fill_devices;
 pub mod go_fields;
 pub mod go_value;
@@ -26,6 +28,7 @@ pub mod name;
 pub mod networks;
 pub mod node;
 pub mod paths;
+pub mod places;
 pub mod packages;
 pub mod platform;
 pub mod proxy;
@@ -57,6 +60,7 @@ use decode::{Problem, Reader, UnknownKey};
 use invalid::Invalid;
 use merge::Sources;
 use node::{Fault, FaultKind};
+use places::Places;
 use source::Mark;
 use written::LimaYaml;
 
@@ -146,7 +150,24 @@ pub enum Error {
     Unmarshal(Vec<BrokenText>),
     /// Every problem of a document that could be read. The command line puts its own frame around it.
     #[error("{}", join(.0))]
-    Invalid(Vec<Invalid>),
+    Invalid(Vec<Located>),
+}
+
+/// A problem and where it stems from; `None` if nothing of it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located {
+    pub problem: Invalid,
+    pub place: Option<places::Place>,
+}
+
+/// Upstream's words first, then the place.
+impl fmt::Display for Located {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some(place) => write!(f, "{} ({place})", self.problem),
+            None => self.problem.fmt(f),
+        }
+    }
 }
 
 /// A text with faults, each with its place and the lines around it.
@@ -192,8 +213,8 @@ pub fn fill(request: &Request, host: &HostFacts) -> Result<Loaded, Error> {
     fill_in(request, host).map(|(filled, _)| filled)
 }
 
-fn fill_in(request: &Request, host: &HostFacts) -> Result<(Loaded, Vec<Invalid>), Error> {
-    let (sources, mut warnings) = read_all(request)?;
+fn fill_in(request: &Request, host: &HostFacts) -> Result<(Loaded, Vec<Located>), Error> {
+    let (sources, places, mut warnings) = read_all(request)?;
     let place = Place::new(request);
     let mut problems = validate_guest::unused_params(&sources.file);
     let filled = defaults::fill(sources, &place, host);
@@ -206,39 +227,54 @@ fn fill_in(request: &Request, host: &HostFacts) -> Result<(Loaded, Vec<Invalid>)
     };
     problems.extend(validate::validate(&context));
     let config = resolve::resolve(filled.yaml, &filled.written, &place, host);
-    Ok((Loaded { config, warnings }, problems))
+    let locate = |problem: Invalid| Located { place: places.find(&problem.path()), problem };
+    Ok((Loaded { config, warnings }, problems.into_iter().map(locate).collect()))
 }
 
 /// What is written in one text, without defaults or validation, and the warning about its unknown keys.
 pub fn read(text: Text) -> Result<(LimaYaml, Option<Warning>), Error> {
-    decode_text(text).map_err(|broken| Error::Unmarshal(vec![broken]))
+    let decoded = decode_text(text).map_err(|broken| Error::Unmarshal(vec![broken]))?;
+    Ok((decoded.yaml, decoded.warning))
 }
 
-fn read_all(request: &Request) -> Result<(Sources, Vec<Warning>), Error> {
+fn read_all(request: &Request) -> Result<(Sources, Places, Vec<Warning>), Error> {
     let mut broken = Vec::new();
     let mut warnings = Vec::new();
     let mut read = |text: Option<Text>| match text.map(decode_text) {
-        Some(Ok((yaml, warning))) => {
-            warnings.extend(warning);
-            yaml
+        Some(Ok(decoded)) => {
+            warnings.extend(decoded.warning);
+            (decoded.yaml, decoded.root)
         }
         Some(Err(text)) => {
             broken.push(text);
-            LimaYaml::default()
+            (LimaYaml::default(), None)
         }
-        None => LimaYaml::default(),
+        None => (LimaYaml::default(), None),
     };
-    let file = read(Some(request.main));
-    let defaults = read(request.defaults);
-    let overrides = read(request.overrides);
-    if broken.is_empty() {
-        Ok((Sources { file, defaults, overrides }, warnings))
-    } else {
-        Err(Error::Unmarshal(broken))
+    let (file, file_root) = read(Some(request.main));
+    let (defaults, defaults_root) = read(request.defaults);
+    let (overrides, overrides_root) = read(request.overrides);
+    if !broken.is_empty() {
+        return Err(Error::Unmarshal(broken));
     }
+    let named = |text: Option<Text>, root: Option<node::Node>| Some((text?.label.to_owned(), root?));
+    let places = Places {
+        file: file_root,
+        defaults: named(request.defaults, defaults_root),
+        overrides: named(request.overrides, overrides_root),
+    };
+    Ok((Sources { file, defaults, overrides }, places, warnings))
 }
 
-fn decode_text(text: Text) -> Result<(LimaYaml, Option<Warning>), BrokenText> {
+/// One text, read.
+struct Decoded {
+    yaml: LimaYaml,
+    root: Option<node::Node>,
+    /// About unknown keys.
+    warning: Option<Warning>,
+}
+
+fn decode_text(text: Text) -> Result<Decoded, BrokenText> {
     let broken = |problems, source: &str| BrokenText {
         label: text.label.to_owned(),
         problems,
@@ -254,12 +290,13 @@ fn decode_text(text: Text) -> Result<(LimaYaml, Option<Warning>), BrokenText> {
     let document = node::parse(source).map_err(|fault| broken(vec![fault.into()], source))?;
     let mut reader = Reader::default();
     reader.problems.extend(document.faults.into_iter().map(Problem::from));
-    let yaml = match document.root.filter(|root| !decode::is_null(root)) {
-        Some(root) => decode::Decode::decode(&root, &mut reader).unwrap_or_default(),
+    let root = document.root.filter(|root| !decode::is_null(root));
+    let yaml = match &root {
+        Some(root) => decode::Decode::decode(root, &mut reader).unwrap_or_default(),
         None => LimaYaml::default(),
     };
     if reader.problems.is_empty() {
-        Ok((yaml, unknown_keys(text.label, &reader.unknown)))
+        Ok(Decoded { yaml, root, warning: unknown_keys(text.label, &reader.unknown) })
     } else {
         reader.problems.sort_by_key(|problem| problem.mark);
         Err(broken(reader.problems, source))
@@ -279,4 +316,13 @@ fn unknown_keys(label: &str, keys: &[UnknownKey]) -> Option<Warning> {
     let fields = vec![("comment".to_owned(), label.to_owned()), ("error".to_owned(), described.join(", "))];
     let message = "Non-strict YAML detected; please check for typos".to_owned();
     (!keys.is_empty()).then_some(Warning { message, fields })
+}
+
+/// A boolean in the words that Go reads, which variables of upstream's use.
+pub fn go_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
 }

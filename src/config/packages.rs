@@ -24,6 +24,8 @@ pub enum Wanted {
     Uefi(Arch),
     /// `ssh`, `ssh-keygen`, `scp`.
     SshClient,
+    /// `swtpm`, a TPM in software.
+    Swtpm,
 }
 
 impl Packaging {
@@ -82,6 +84,7 @@ impl Packaging {
             (Wanted::SshClient, Dnf | Zypper) => "openssh-clients",
             (Wanted::SshClient, Apk) => "openssh-client-default",
             (Wanted::SshClient, Pacman | Brew) => "openssh",
+            (Wanted::Swtpm, _) => "swtpm",
         }
     }
 

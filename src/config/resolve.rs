@@ -23,6 +23,7 @@ pub fn resolve(yaml: LimaYaml, written: &LimaYaml, place: &Place, host: &HostFac
         cpus: yaml.cpus.and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1),
         memory: size(&yaml.memory),
         disk: size(&yaml.disk),
+        additional_disks: yaml.additional_disks.iter().flatten().map(resolve_disk).collect(),
         ssh: resolve_ssh(yaml.ssh.clone().unwrap_or_default()),
         firmware: Firmware {
             legacy_bios: firmware.legacy_bios.unwrap_or_default(),
@@ -41,12 +42,16 @@ pub fn resolve(yaml: LimaYaml, written: &LimaYaml, place: &Place, host: &HostFac
                 .collect(),
         },
         video_display: yaml.video.as_ref().and_then(|video| video.display.clone()).unwrap_or_default(),
+        vnc_display: vnc_display(&yaml),
+        audio: resolve_audio(yaml.audio.clone().unwrap_or_default()),
+        tpm: yaml.tpm.unwrap_or_default(),
         cpu_type: cpu_type(&yaml, arch),
         qemu_minimum_version: qemu_option(&yaml, "minimumVersion")
             .and_then(|value| value.as_str())
             .map(str::to_owned),
         provision: yaml.provision.iter().flatten().filter_map(resolve_provision).collect(),
         probes: yaml.probes.iter().flatten().map(resolve_probe).collect(),
+        copy_to_host: yaml.copy_to_host.iter().flatten().map(resolve_copy).collect(),
         upgrade_packages: yaml.upgrade_packages.unwrap_or_default(),
         guest_install_prefix: yaml.guest_install_prefix.clone().unwrap_or_default(),
         message: yaml.message.clone().unwrap_or_default(),
@@ -67,6 +72,25 @@ pub fn resolve(yaml: LimaYaml, written: &LimaYaml, place: &Place, host: &HostFac
         inactive_keys,
         unsupported,
         document,
+    }
+}
+
+/// The first free display on the host's loopback, unless another place was written.
+fn vnc_display(yaml: &LimaYaml) -> String {
+    let written = yaml.video.as_ref().and_then(|video| video.vnc.as_ref()?.display.clone());
+    written.filter(|text| !text.is_empty()).unwrap_or_else(|| "127.0.0.1:0,to=9".to_owned())
+}
+
+fn resolve_audio(audio: written::Audio) -> Audio {
+    Audio { device: audio.device.unwrap_or_default(), interface: audio.interface.unwrap_or_default() }
+}
+
+fn resolve_copy(rule: &written::CopyToHost) -> CopyToHost {
+    CopyToHost {
+        guest: rule.guest.clone().unwrap_or_default(),
+        host: rule.host.clone().unwrap_or_default().into(),
+        skip_if_missing: rule.skip_if_missing.unwrap_or_default(),
+        delete_on_stop: rule.delete_on_stop.unwrap_or_default(),
     }
 }
 
@@ -96,6 +120,15 @@ fn resolve_image(image: &written::Image, arch: Arch) -> Image {
             cmdline: kernel.cmdline.unwrap_or_default(),
         }),
         initrd: image.initrd.map(|initrd| file(initrd.location, initrd.digest)),
+    }
+}
+
+fn resolve_disk(disk: &written::AdditionalDisk) -> AdditionalDisk {
+    AdditionalDisk {
+        name: disk.name.clone().unwrap_or_default(),
+        format: disk.format.unwrap_or(true),
+        fs_type: disk.fs_type.clone().unwrap_or_default(),
+        fs_args: disk.fs_args.clone().unwrap_or_default(),
     }
 }
 
@@ -136,7 +169,7 @@ fn resolve_provision(entry: &written::Provision) -> Option<Provision> {
             skip_default_resolution: entry.skip_default_dependency_resolution.unwrap_or_default(),
         },
         "data" => ProvisionMode::Data(ProvisionFile {
-            content: text(&entry.content),
+            content: entry.content.clone().unwrap_or_default().into_bytes(),
             overwrite: entry.overwrite.unwrap_or(true),
             owner: text(&entry.owner),
             path: text(&entry.path),

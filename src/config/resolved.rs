@@ -23,16 +23,25 @@ pub struct Config {
     pub cpus: u32,
     pub memory: Bytes,
     pub disk: Bytes,
+    /// In the order in which the guest sees them, behind the boot disk.
+    pub additional_disks: Vec<AdditionalDisk>,
     pub ssh: Ssh,
     pub firmware: Firmware,
-    /// QEMU's `-display` text; `none` by default.
+    /// `none` by default; `vnc`, or a text of QEMU's `-display`.
     pub video_display: String,
+    /// Where VNC is offered: `host:number` and options, as QEMU's `-display vnc=` has them. Used when the display is `vnc`.
+    pub vnc_display: String,
+    pub audio: Audio,
+    /// A trusted platform module, emulated by the program `swtpm`.
+    pub tpm: bool,
     /// Overrides the driver's choice of CPU model; `None` lets the driver choose.
     pub cpu_type: Option<String>,
     /// `vmOpts.qemu.minimumVersion`; `None` accepts any QEMU that the driver supports.
     pub qemu_minimum_version: Option<String>,
     pub provision: Vec<Provision>,
     pub probes: Vec<Probe>,
+    /// Files that are fetched from the guest once it is ready, in this order.
+    pub copy_to_host: Vec<CopyToHost>,
     pub upgrade_packages: bool,
     pub guest_install_prefix: String,
     /// Text shown after READY, still a template over the instance record; empty shows nothing.
@@ -82,6 +91,18 @@ pub struct Kernel {
     pub cmdline: String,
 }
 
+/// A disk of `_disks` that the instance has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdditionalDisk {
+    pub name: String,
+    /// A disk with nothing on it gets a file system.
+    pub format: bool,
+    /// `ext4`, `swap`, …; empty leaves the choice to the guest.
+    pub fs_type: String,
+    /// Words for the program that makes the file system.
+    pub fs_args: Vec<String>,
+}
+
 /// A file somewhere, with its digest if one was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRef {
@@ -104,6 +125,28 @@ pub struct Firmware {
     pub legacy_bios: bool,
     /// Files for this architecture and driver, tried before the system's firmware.
     pub images: Vec<FileRef>,
+}
+
+/// The guest's sound card.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Audio {
+    /// Back end on the host: a name of QEMU's, or `default` for the host's usual one; empty and `none` have no card.
+    pub device: String,
+    /// `hda`, `virtio`, or empty for the usual one.
+    pub interface: String,
+}
+
+/// A file of the guest that is wanted on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyToHost {
+    /// Absolute path in the guest.
+    pub guest: String,
+    /// Absolute path on the host.
+    pub host: PathBuf,
+    /// A file that is not there is no error.
+    pub skip_if_missing: bool,
+    /// The copy is removed when the instance is stopped in order.
+    pub delete_on_stop: bool,
 }
 
 /// One entry of `provision:`. Its number in the guest is its place in the merged list.
@@ -145,7 +188,8 @@ pub enum ProvisionMode {
 /// A file that provisioning writes in the guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvisionFile {
-    pub content: String,
+    /// Any bytes.
+    pub content: Vec<u8>,
     pub overwrite: bool,
     /// `user:group`.
     pub owner: String,

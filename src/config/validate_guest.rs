@@ -148,15 +148,10 @@ pub fn unused_params(file: &LimaYaml) -> Vec<Invalid> {
 
 fn templated_texts(yaml: &LimaYaml) -> Vec<&str> {
     let mut fields: Vec<&Option<String>> = Vec::new();
+    let mut contents = Vec::new();
     for entry in yaml.provision.iter().flatten() {
-        fields.extend([
-            &entry.script,
-            &entry.content,
-            &entry.expression,
-            &entry.owner,
-            &entry.path,
-            &entry.permissions,
-        ]);
+        contents.extend(entry.content.as_ref().and_then(Content::as_text));
+        fields.extend([&entry.script, &entry.expression, &entry.owner, &entry.path, &entry.permissions]);
     }
     fields.extend(yaml.probes.iter().flatten().map(|probe| &probe.script));
     fields.extend(yaml.copy_to_host.iter().flatten().flat_map(|rule| [&rule.guest, &rule.host]));
@@ -164,7 +159,8 @@ fn templated_texts(yaml: &LimaYaml) -> Vec<&str> {
         .extend(yaml.port_forwards.iter().flatten().flat_map(|rule| [&rule.guest_socket, &rule.host_socket]));
     fields.extend(yaml.mounts.iter().flatten().flat_map(|mount| [&mount.location, &mount.mount_point]));
     fields.extend(yaml.user.iter().map(|user| &user.home));
-    fields.into_iter().filter_map(Option::as_deref).collect()
+    contents.extend(fields.into_iter().filter_map(Option::as_deref));
+    contents
 }
 
 /// Whether a text has the key in an action, `{{… .Param.KEY …}}`, or as the word `PARAM_KEY`.

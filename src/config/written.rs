@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+pub use super::content::Content;
 use super::decode::{Decode, Reader};
 use super::node::{Kind as NodeKind, Node};
 use super::schema::{Described, Kind, Record};
@@ -251,7 +252,7 @@ record! {
         script: String = "script",
         file: Locator = "file",
         playbook: String = "playbook",
-        content: String = "content",
+        content: Content = "content",
         overwrite: bool = "overwrite",
         owner: String = "owner",
         path: String = "path",

@@ -48,6 +48,17 @@ pub enum DriverError {
         #[source]
         source: std::io::Error,
     },
+    /// Upstream's words.
+    #[error("swtpm not found in PATH: exec: \"swtpm\": executable file not found in $PATH")]
+    NoTpm,
+    #[error("cannot make the directory `{}` for the TPM", path.display())]
+    TpmState {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("`swtpm` {what}{}", if words.is_empty() { String::new() } else { format!(": {words}") })]
+    Tpm { what: &'static str, words: String },
     #[error("QEMU (process {pid}) is still there after SIGKILL")]
     Immortal { pid: u32 },
     #[error("cannot learn how QEMU (process {pid}) ended")]
@@ -84,6 +95,10 @@ impl DriverError {
                     install(Wanted::Uefi(*arch))
                 ))
             }
+            DriverError::NoTpm => Some(match packaging {
+                Some(packaging) => format!("run `{}`", packaging.install(Wanted::Swtpm)),
+                None => "install swtpm".to_owned(),
+            }),
             DriverError::TooOld { .. } => Some("install a newer QEMU".to_owned()),
             DriverError::NoAccel { .. } => {
                 Some("set `LIMA_QEMU_ACCEL=tcg` to emulate in software".to_owned())

@@ -18,6 +18,7 @@ pub mod qmp;
 pub mod qmp_wire;
 pub mod shutdown;
 mod target;
+mod tpm;
 
 use std::net::SocketAddrV4;
 use std::os::fd::OwnedFd;
@@ -103,8 +104,21 @@ pub struct Machine {
     pub minimum_version: Option<String>,
     /// QEMU's `-display` text; `none` has no display.
     pub display: String,
+    /// `None` has no sound card.
+    pub sound: Option<Sound>,
+    /// A TPM, emulated by a program beside the VM.
+    pub tpm: bool,
     pub nics: Vec<Nic>,
     pub files: RuntimeFiles,
+}
+
+/// A sound card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sound {
+    /// QEMU's name of the host's side, options included: `pa`, `alsa`, ….
+    pub backend: String,
+    /// The virtio card instead of Intel's HD Audio; QEMU has it since 8.2.
+    pub virtio: bool,
 }
 
 /// What stands before the operating system.
@@ -167,6 +181,10 @@ pub struct RuntimeFiles {
     pub serial_pci: Console,
     /// The virtio console, hvc0.
     pub serial_virtio: Console,
+    /// Where the TPM listens.
+    pub tpm_socket: PathBuf,
+    /// What the TPM remembers: a directory, made where a TPM is asked for.
+    pub tpm_state: PathBuf,
 }
 
 /// A character device of the guest: a socket to talk to, and a log of what it said since this start.
@@ -189,17 +207,20 @@ impl RuntimeFiles {
             serial: console("serial"),
             serial_pci: console("serialp"),
             serial_virtio: console("serialv"),
+            tpm_socket: dir.join("swtpm.sock"),
+            tpm_state: dir.join("swtpm"),
         }
     }
 
     /// What a killed program leaves behind: sockets and pid file. Logs are not among them.
-    pub fn leftovers(&self) -> [&std::path::Path; 5] {
+    pub fn leftovers(&self) -> [&std::path::Path; 6] {
         [
             &self.qmp_socket,
             &self.pid_file,
             &self.serial.socket,
             &self.serial_pci.socket,
             &self.serial_virtio.socket,
+            &self.tpm_socket,
         ]
     }
 }

@@ -20,6 +20,7 @@ use super::qemu_argv;
 use super::qemu_choice;
 use super::qmp::{Monitor, RunState};
 use super::shutdown::{Action, Budget, Event, Shutdown};
+use super::tpm::{self, Tpm};
 use super::{DriverError, Exit, Machine};
 use crate::config::HostFacts;
 use crate::sys::spawn;
@@ -48,6 +49,7 @@ pub(super) async fn start(
     }
     remove_leftovers(machine)?;
     remove_logs(machine)?;
+    let tpm = if machine.tpm { Some(tpm::start(&machine.files, host).await?) } else { None };
     let pattern = machine.files.serial.log.with_file_name("serial*.log");
     tracing::info!("Starting QEMU (hint: to watch the boot progress, see `{}`)", pattern.display());
     tracing::debug!("qemu: {} {:?}", program.path.display(), argv.args);
@@ -59,7 +61,7 @@ pub(super) async fn start(
     let child = Command::from(command)
         .spawn()
         .map_err(|source| DriverError::Spawn { program: program.path, source })?;
-    Ok(Vm::watching(child, machine.clone()))
+    Ok(Vm::watching(child, machine.clone(), tpm))
 }
 
 /// Removes sockets and pid file of a QEMU that is gone. The caller knows that it is.
@@ -75,7 +77,7 @@ fn remove_logs(machine: &Machine) -> Result<(), DriverError> {
         .try_for_each(|console| remove(&console.log))
 }
 
-fn remove(path: &Path) -> Result<(), DriverError> {
+pub(super) fn remove(path: &Path) -> Result<(), DriverError> {
     match std::fs::remove_file(path) {
         Err(source) if source.kind() != ErrorKind::NotFound => {
             Err(DriverError::Leftover { path: path.to_owned(), source })
@@ -91,11 +93,13 @@ pub struct Vm {
     machine: Machine,
     last_words: Arc<Mutex<VecDeque<String>>>,
     readers: Vec<JoinHandle<()>>,
+    /// Ends with the VM; brought to its end where it does not.
+    tpm: Option<Tpm>,
     exit: Option<Exit>,
 }
 
 impl Vm {
-    fn watching(mut child: Child, machine: Machine) -> Vm {
+    fn watching(mut child: Child, machine: Machine, tpm: Option<Tpm>) -> Vm {
         let last_words = Arc::default();
         let mut readers = Vec::new();
         if let Some(stdout) = child.stdout.take() {
@@ -106,7 +110,7 @@ impl Vm {
         }
         // A child that nobody has waited for has a number.
         let pid = child.id().unwrap_or_default();
-        Vm { child, pid, machine, last_words, readers, exit: None }
+        Vm { child, pid, machine, last_words, readers, tpm, exit: None }
     }
 
     pub fn pid(&self) -> u32 {
@@ -127,6 +131,9 @@ impl Vm {
         let pid = self.pid;
         let status = self.child.wait().await.map_err(|source| DriverError::Wait { pid, source })?;
         let _ = timeout(LAST_WORDS_LIMIT, self.all_read()).await;
+        if let Some(tpm) = &mut self.tpm {
+            tpm.end().await;
+        }
         if let Err(error) = remove_leftovers(&self.machine) {
             tracing::warn!("{error}");
         }

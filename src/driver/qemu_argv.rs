@@ -20,6 +20,8 @@ pub struct Choice {
     pub accel: Accel,
     /// `-cpu` text.
     pub cpu: String,
+    /// Whether this QEMU has the virtio sound card.
+    pub virtio_sound: bool,
     /// UEFI code; `None` leaves the board's own firmware.
     pub firmware: Option<std::path::PathBuf>,
     /// Arguments from `QEMU_SYSTEM_*`, which stand first and win over ours.
@@ -51,12 +53,12 @@ pub fn argv(machine: &Machine, choice: &Choice) -> Argv {
     board(&mut line, machine, choice);
     disks(&mut line, machine);
     direct_boot(&mut line, machine);
+    tpm(&mut line, machine);
     for nic in &machine.nics {
         network(&mut line, machine.arch, nic);
     }
     line.add("-device", "virtio-rng-pci");
-    // No sound card; the back end keeps QEMU from opening one of the host.
-    line.add("-audiodev", "none,id=snd0");
+    sound(&mut line, machine, choice);
     display(&mut line, machine);
     consoles(&mut line, machine);
     let qmp = joined(&["socket,id=char-qmp,path="], &machine.files.qmp_socket, &[",server=on,wait=off"]);
@@ -162,6 +164,29 @@ fn network(line: &mut Line, arch: Arch, nic: &Nic) {
         _ => "virtio-net-pci",
     };
     line.add("-device", format!("{device},netdev=net{number},mac={}", nic.mac));
+}
+
+fn tpm(line: &mut Line, machine: &Machine) {
+    if !machine.tpm {
+        return;
+    }
+    line.add("-chardev", joined(&["socket,id=chrtpm,path="], &machine.files.tpm_socket, &[]));
+    line.add("-tpmdev", "emulator,id=tpm0,chardev=chrtpm");
+    line.add("-device", format!("{},tpmdev=tpm0", target::tpm_device(machine.arch)));
+}
+
+fn sound(line: &mut Line, machine: &Machine, choice: &Choice) {
+    let Some(sound) = &machine.sound else {
+        // The back end keeps QEMU from opening one of the host.
+        return line.add("-audiodev", "none,id=snd0");
+    };
+    line.add("-audiodev", format!("{},id=snd0", sound.backend));
+    if sound.virtio && choice.virtio_sound {
+        line.add("-device", "virtio-sound-pci,audiodev=snd0");
+    } else {
+        line.add("-device", "ich9-intel-hda");
+        line.add("-device", "hda-output,audiodev=snd0");
+    }
 }
 
 fn display(line: &mut Line, machine: &Machine) {

@@ -25,6 +25,8 @@ fn machine(arch: Arch) -> Machine {
         cpu_type: None,
         minimum_version: None,
         display: "none".into(),
+        sound: None,
+        tpm: false,
         nics: vec![Nic {
             number: 0,
             mac: "52:55:55:ff:ef:5c".into(),
@@ -40,7 +42,13 @@ fn machine(arch: Arch) -> Machine {
 }
 
 fn choice(accel: Accel, cpu: &str, firmware: Option<&str>) -> Choice {
-    Choice { accel, cpu: cpu.into(), firmware: firmware.map(PathBuf::from), first_args: vec![] }
+    Choice {
+        accel,
+        cpu: cpu.into(),
+        virtio_sound: false,
+        firmware: firmware.map(PathBuf::from),
+        first_args: vec![],
+    }
 }
 
 fn kvm() -> Choice {

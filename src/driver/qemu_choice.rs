@@ -8,6 +8,9 @@ use super::qemu_argv::Choice;
 use super::{DriverError, Machine, firmware, target};
 use crate::config::{HostFacts, HostOs};
 
+/// QEMU has a virtio sound card since this version.
+const VIRTIO_SOUND_SINCE: Version = Version(8, 2, 0);
+
 /// The program and the arguments that stand before ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Program {
@@ -51,14 +54,21 @@ pub(super) async fn choose(
         probe::accelerators(&program.path),
         choose_accel(machine, host, program),
     );
-    check_version(version.map_err(failed("version"))?, machine, host, &program.path)?;
+    let version = version.map_err(failed("version"))?;
+    check_version(version, machine, host, &program.path)?;
     let accel = accel?;
     if !accelerators.map_err(failed("accelerators"))?.iter().any(|name| name == accel.name()) {
         return Err(DriverError::NoAccel { program: program.path.clone(), accel: accel.to_string() });
     }
     let own = machine.cpu_type.as_deref();
     let cpu = accel::cpu_model(own, machine.arch, machine.native, accel, host.os);
-    Ok(Choice { accel, cpu, firmware, first_args: program.first_args.clone() })
+    let virtio_sound = version.is_some_and(|version| version >= VIRTIO_SOUND_SINCE);
+    if !virtio_sound && machine.sound.as_ref().is_some_and(|sound| sound.virtio) {
+        tracing::warn!(
+            "field `audio.interface` is `virtio`, which needs QEMU {VIRTIO_SOUND_SINCE} or later; using `hda`"
+        );
+    }
+    Ok(Choice { accel, cpu, virtio_sound, firmware, first_args: program.first_args.clone() })
 }
 
 /// The accelerator: the user's word, else what the host can do, tried.

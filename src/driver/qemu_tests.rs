@@ -38,6 +38,8 @@ impl World {
             cpu_type: None,
             minimum_version: None,
             display: "none".into(),
+            sound: None,
+            tpm: false,
             nics: vec![],
             files: RuntimeFiles::in_dir(dir.path()),
         };

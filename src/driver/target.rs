@@ -50,3 +50,11 @@ pub(super) fn has_legacy_bios(arch: Arch) -> bool {
 pub(super) fn has_pci_serial(arch: Arch) -> bool {
     matches!(arch, Arch::Aarch64 | Arch::Armv7l)
 }
+
+/// The TPM's device. Validation lets no other architecture have one.
+pub(super) fn tpm_device(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "tpm-crb",
+        _ => "tpm-tis-device",
+    }
+}

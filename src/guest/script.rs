@@ -53,6 +53,69 @@ pub fn probe(script: &str, params: &BTreeMap<String, String>) -> Option<String> 
     Some(text)
 }
 
+/// Exit code of [`read_file`] for a file that is not there.
+pub const NO_SUCH_FILE: i32 = 44;
+
+/// Prints the file at `path`, as root where the user may not read it.
+pub fn read_file(path: &str) -> String {
+    let path = quote(path);
+    format!(
+        "path={path}\n\
+         [ -r \"$path\" ] && exec cat -- \"$path\"\n\
+         if [ ! -e \"$path\" ] && ! sudo -n test -e \"$path\" 2>/dev/null; then exit {NO_SUCH_FILE}; fi\n\
+         exec sudo -n cat -- \"$path\"\n"
+    )
+}
+
+/// Exit codes of [`await_edit`]: the file is to be made, and the guest does not ask for this edit.
+pub const NEW_FILE: i32 = 45;
+pub const NOT_ASKED: i32 = 46;
+
+/// Waits until the boot scripts ask for edit `number` of this boot, and prints the text of the file.
+pub fn await_edit(number: usize, instance_id: &str) -> String {
+    format!(
+        "file=/run/lima-yq/{number:08}\n\
+         while :; do\n\
+         \x20 [ -e $file.in ] && exec cat $file.in\n\
+         \x20 [ -e $file.none ] && exit {NEW_FILE}\n\
+         \x20 id=; [ -r /run/lima-boot-done ] && read -r id </run/lima-boot-done\n\
+         \x20 [ \"$id\" = {instance_id} ] && exit {NOT_ASKED}\n\
+         \x20 sleep 0.2 2>/dev/null || sleep 1\n\
+         done\n"
+    )
+}
+
+/// Hands the result of edit `number` to the boot scripts: the new text of the file, or why there is none. Neither contains NUL.
+pub fn answer_edit(number: usize, result: Result<&str, &str>) -> String {
+    let (suffix, text) = match result {
+        Ok(text) => ("out", text),
+        Err(why) => ("err", why),
+    };
+    let end = unused_line(text);
+    let file = format!("/run/lima-yq/{number:08}");
+    // A here-document ends in a line feed; a text that does not is brought to it without the last one.
+    let (newline, body) = match text.strip_suffix('\n') {
+        Some(body) => (true, body),
+        None => (false, text),
+    };
+    let write = match (newline, body.is_empty()) {
+        (false, true) => format!(": >{file}.new\n"),
+        (true, _) => format!("cat >{file}.new <<'{end}'\n{body}\n{end}\n"),
+        (false, false) => {
+            format!("text=$(cat <<'{end}'\n{body}\n{end}\n)\nprintf %s \"$text\" >{file}.new\n")
+        }
+    };
+    format!("umask 077\n{write}mv {file}.new {file}.{suffix}\n")
+}
+
+/// Gives the ssh agent of the host, which this session carries, its usual place in the guest.
+pub fn link_ssh_agent() -> &'static str {
+    "[ -n \"$SSH_AUTH_SOCK\" ] || exit 0\n\
+     folder=/run/host-services\n\
+     [ -d $folder ] || { sudo -n mkdir -p -m 700 $folder && sudo -n chown \"$(id -u)\" $folder; } || exit\n\
+     ln -sfn \"$SSH_AUTH_SOCK\" $folder/ssh-auth.sock\n"
+}
+
 /// What cloud-init prints, from the start of this boot on, until the connection ends.
 pub fn follow_cloud_init() -> &'static str {
     "exec sudo -n tail -n +1 -F /var/log/cloud-init-output.log 2>/dev/null\n"
@@ -91,6 +154,36 @@ mod tests {
         std::fs::write(&marker, "iid-7\n").unwrap();
         let text = sh(&wait_for_marker(&marker.display().to_string(), "iid-7"));
         assert_eq!(text, format!("{ENTERED}\n{SATISFIED}\n"));
+    }
+
+    #[test]
+    fn a_file_is_read_whatever_its_name_and_one_that_is_not_there_is_told_apart() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("it's $HOME");
+        std::fs::write(&path, "content").unwrap();
+        assert_eq!(sh(&read_file(&path.display().to_string())), "content");
+        let missing = read_file("/nonexistent/it's");
+        let status = Command::new("sh").args(["-c", &missing]).status().unwrap();
+        assert_eq!(status.code(), Some(NO_SUCH_FILE));
+    }
+
+    #[test]
+    fn an_edit_is_waited_for_and_answered_with_any_text() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("yq");
+        std::fs::create_dir(&folder).unwrap();
+        let here = |text: String| text.replace("/run/lima-yq", &folder.display().to_string());
+        std::fs::write(folder.join("00000003.in"), "a: 1\n").unwrap();
+        assert_eq!(sh(&here(await_edit(3, "iid-1"))), "a: 1\n");
+        std::fs::write(folder.join("00000004.none"), "").unwrap();
+        let status = Command::new("sh").args(["-c", &here(await_edit(4, "iid-1"))]).status().unwrap();
+        assert_eq!(status.code(), Some(NEW_FILE));
+        for text in ["", "\n", "a", "a\n", "a\n\n", "LIMA_PROBE\n$HOME `x` 'y' \\ \t\n", "one\ntwo"] {
+            sh(&here(answer_edit(3, Ok(text))));
+            assert_eq!(std::fs::read_to_string(folder.join("00000003.out")).unwrap(), text);
+        }
+        sh(&here(answer_edit(3, Err("it's wrong"))));
+        assert_eq!(std::fs::read_to_string(folder.join("00000003.err")).unwrap(), "it's wrong");
     }
 
     #[test]

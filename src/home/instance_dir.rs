@@ -115,6 +115,20 @@ impl InstanceDir {
         self.file(&format!("{vm_type}.pid"))
     }
 
+    /// Where the screen is, while a VM with VNC runs.
+    pub fn vnc_display(&self) -> PathBuf {
+        self.file("vncdisplay")
+    }
+
+    pub fn vnc_password(&self) -> PathBuf {
+        self.file("vncpassword")
+    }
+
+    /// The guest as Ansible is told of it.
+    pub fn ansible_inventory(&self) -> PathBuf {
+        self.file("ansible-inventory.yaml")
+    }
+
     pub fn qmp_socket(&self) -> PathBuf {
         self.file("qmp.sock")
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /v1/info` | `{"sshLocalPort":N}`, upstream's |
 //! | `GET /v1/boot` | why the guest is not up yet (ours; see `boot`) |
+//! | `POST /v1/clock` | 202: the guest's clock is compared with the host's, and set if it is wrong (ours; for whoever stopped the VM or took it back in time); 409 in plain mode |
 //! | `GET /v1/screenshot?format=png\|bmp` | the picture; 422 if the VM has no display, 501 if QEMU cannot |
 //!
 //! The client half blocks, with a deadline, because commands have no runtime.
@@ -46,6 +47,8 @@ fn is_zero(port: &u16) -> bool {
 pub(super) struct Answers {
     pub info: Info,
     pub explain: Box<dyn Fn() -> Explanation>,
+    /// Has the guest's clock looked at; `false` where nobody keeps it.
+    pub sync_clock: Box<dyn Fn() -> bool>,
     pub screen: Screen,
 }
 
@@ -77,6 +80,14 @@ async fn answer(request: &Request<Incoming>, answers: &RefCell<Answers>) -> Resp
     match request.uri().path() {
         "/v1/info" | "/v1/boot" | "/v1/screenshot" if !is_get => {
             reply(StatusCode::METHOD_NOT_ALLOWED, None, String::new())
+        }
+        "/v1/clock" if request.method() != Method::POST => {
+            reply(StatusCode::METHOD_NOT_ALLOWED, None, String::new())
+        }
+        "/v1/clock" if (answers.borrow().sync_clock)() => reply(StatusCode::ACCEPTED, None, String::new()),
+        "/v1/clock" => {
+            let message = "nobody keeps the clock of a plain instance";
+            json(StatusCode::CONFLICT, &serde_json::json!({ "message": message }))
         }
         "/v1/info" => json(StatusCode::OK, &answers.borrow().info),
         "/v1/boot" => json(StatusCode::OK, &(answers.borrow().explain)()),
@@ -230,7 +241,8 @@ mod tests {
             let info = Info { ssh_local_port: 35205, ..Info::default() };
             let screen = Screen { is_there: false, monitor: "/nope".into(), scratch: "/nope".into() };
             let explain = Box::new(explanation_of_nothing);
-            let answers = Rc::new(RefCell::new(Answers { info, explain, screen }));
+            let answers =
+                Rc::new(RefCell::new(Answers { info, explain, sync_clock: Box::new(|| false), screen }));
             tokio::task::LocalSet::new().block_on(&runtime, async {
                 serve(UnixListener::from_std(listener).unwrap(), answers).await;
             });
@@ -257,6 +269,8 @@ mod tests {
             assert!(text.ends_with("\r\n\r\n{\"sshLocalPort\":35205}"), "{text}");
             assert!(raw(socket, "GET /nope").ends_with("404 page not found\n"));
             assert!(raw(socket, "POST /v1/info").starts_with("HTTP/1.1 405 "));
+            assert!(raw(socket, "POST /v1/clock").starts_with("HTTP/1.1 409 "));
+            assert!(raw(socket, "GET /v1/clock").starts_with("HTTP/1.1 405 "));
             let text = raw(socket, "GET /v1/screenshot?format=png");
             assert!(text.starts_with("HTTP/1.1 422 ") && text.contains("no display is configured"), "{text}");
             assert!(raw(socket, "GET /v1/screenshot?format=gif").starts_with("HTTP/1.1 400 "));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::process::{self, words};
-use crate::{dns, driver, home, image, seed, ssh};
+use crate::{disks, dns, driver, home, image, seed, ssh};
 
 #[derive(Debug, Error)]
 pub enum Error {
@@ -34,6 +34,10 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    #[error("cannot make a password for the screen")]
+    NoRandomness(#[source] io::Error),
+    #[error("cannot set the screen's password")]
+    Screen(#[source] driver::qmp::QmpError),
     #[error(transparent)]
     Home(#[from] home::Error),
     #[error(transparent)]
@@ -46,6 +50,8 @@ pub enum Error {
     Dns(#[from] dns::ServerError),
     #[error("the field `hostResolver.hosts` is invalid")]
     StaticHosts(#[from] dns::StaticHostsError),
+    #[error(transparent)]
+    Disks(#[from] disks::Error),
     #[error(transparent)]
     Image(#[from] image::ImageError),
     #[error(transparent)]
@@ -64,6 +70,7 @@ impl Error {
         let hint = match self {
             Error::Driver(error) => error.hint(),
             Error::Image(error) => error.hint(),
+            Error::Disks(error) => error.hint(),
             _ => None,
         };
         match hint {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::machine::machine;
+use super::machine::{Parts, machine};
 use super::prepare::{Claim, Prepared};
+use super::screen;
 use super::state::Event;
 use super::{Error, Request};
 use crate::driver::{Driver, Exit, KnownCause, Vm};
@@ -40,7 +41,10 @@ pub(super) async fn launch(
                 return Ok(None);
             }
         };
-        let Some(exit) = exit else { return Ok(Some(vm)) };
+        let Some(exit) = exit else {
+            show_screen(&vm, claim, prepared).await?;
+            return Ok(Some(vm));
+        };
         let taken = matches!(exit.known_cause(), Some(KnownCause::PortTaken { .. }));
         if !(taken && prepared.any_port && attempt < PORT_ATTEMPTS) {
             return Err(Error::VmFailed { cause: cause(&exit) });
@@ -54,19 +58,35 @@ pub(super) async fn launch(
     }
 }
 
+/// A screen without its password would be open to nobody.
+async fn show_screen(vm: &Vm, claim: &Claim, prepared: &Prepared) -> Result<(), Error> {
+    if prepared.config.video_display != "vnc" {
+        return Ok(());
+    }
+    screen::publish(&vm.monitor(), &claim.dir, &prepared.config.vnc_display).await
+}
+
 /// The VM's process. Cancelling leaves none: it is made in the last step.
 async fn begin(request: &Request, claim: &Claim, prepared: &Prepared) -> Result<Vm, Error> {
     let config = &prepared.config;
     let driver = Driver::by_name(&config.vm_type)?;
     let boot = image::examine(claim.dir.path())?;
-    let machine = machine(config, &claim.dir, &prepared.hostname, &request.host, boot, prepared.ssh_port);
+    let parts = Parts {
+        hostname: &prepared.hostname,
+        boot,
+        disks: prepared.disks.disks(),
+        ssh_port: prepared.ssh_port,
+    };
+    let machine = machine(config, &claim.dir, &request.host, parts);
     // Our copy of the descriptor goes with the hand-over: from here the lock lives exactly as long as the VM's process.
     let lock = match claim.vm.borrow_mut().take() {
         Some(lock) => lock,
         None => Lock::try_acquire(&claim.dir.vm_lock())?
             .ok_or_else(|| Error::OrphanedVm { name: request.name.clone() })?,
     };
-    let vm = driver.start(&machine, &request.host, vec![lock.into_file().into()]).await?;
+    let mut inherited = vec![lock.into_file().into()];
+    inherited.extend(prepared.disks.locks()?);
+    let vm = driver.start(&machine, &request.host, inherited).await?;
     note_holder(claim, vm.pid());
     Ok(vm)
 }

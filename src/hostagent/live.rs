@@ -17,7 +17,7 @@ use super::prepare::{Claim, Prepared};
 use super::requirements::Requirements;
 use super::screenshot::Screen;
 use super::state::{Action, Event, State, step};
-use super::{Error, Request, api, progress, serial};
+use super::{Error, Request, api, clock, fetch, progress, screen, serial};
 use crate::driver::{Budget, DriverError, Exit, Vm};
 use crate::guest::console::Console;
 use crate::process::daemon::Readiness;
@@ -34,9 +34,11 @@ pub(super) async fn live(
     let (sender, mut inbox) = mpsc::unbounded_channel();
     let _signals = Task(tokio::task::spawn_local(watch_signals(Signals::install()?, sender.clone())));
     let known = Rc::new(RefCell::new(Known::default()));
+    let (ask_clock, clock_asked) = mpsc::unbounded_channel();
     // Served while QEMU is being started as well: whoever looks meanwhile must not take this agent for one that hangs.
     let answers = Rc::new(RefCell::new(api::Answers {
         info: api::Info::default(),
+        sync_clock: Box::new(move || ask_clock.send(()).is_ok()),
         explain: explainer(&known, claim.dir.serial_log(), &request.name),
         screen: Screen {
             is_there: prepared.config.video_display != "none",
@@ -76,12 +78,17 @@ pub(super) async fn live(
         known,
         serial_log: claim.dir.serial_log(),
         progress: request.progress,
+        clock_asked: (!prepared.config.plain).then_some(clock_asked),
         booting: Vec::new(),
         failure: None,
     };
     agent.run().await;
+    screen::remove(&claim.dir);
+    fetch::remove_copies(&prepared.config.copy_to_host);
     let _ = crate::home::remove_if_present(&request.socket);
     drop(prepared.dns);
+    // Not before the VM is gone.
+    drop(prepared.disks);
     agent.failure.take().map_or(Ok(()), |cause| Err(Error::VmFailed { cause }))
 }
 
@@ -119,6 +126,8 @@ struct Agent {
     known: Rc<RefCell<Known>>,
     serial_log: PathBuf,
     progress: bool,
+    /// Requests to look at the guest's clock, until they have their reader; none where the clock is the guest's own business.
+    clock_asked: Option<mpsc::UnboundedReceiver<()>>,
     /// What runs while the guest boots, and the shared ssh connection that one of them keeps.
     booting: Vec<Task>,
     /// Why the VM ended, if nobody wanted it.
@@ -177,6 +186,7 @@ impl Agent {
         let (requirements, known, sender) =
             (self.requirements.clone(), self.known.clone(), self.sender.clone());
         let progress = self.progress.then(|| self.emitter.clone());
+        let clock_asked = self.clock_asked.take();
         self.booting.push(Task(tokio::task::spawn_local(async move {
             let mut master = None;
             let mut relay = None;
@@ -196,7 +206,12 @@ impl Agent {
             }
             // The loop outlives this task.
             let _ = sender.send(Event::RequirementsTried { errors: outcome.errors });
-            keep(master).await;
+            let clock = async {
+                if let Some(mut asked) = clock_asked {
+                    clock::keep(&requirements.remote, &mut asked).await;
+                }
+            };
+            tokio::join!(keep(master), clock);
             drop(relay);
         })));
     }

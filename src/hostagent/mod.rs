@@ -17,9 +17,13 @@
 
 pub mod api;
 pub mod boot;
+mod clock;
+mod edits;
 pub mod event;
 mod emitter;
 mod error;
+mod fetch;
+mod ini;
 mod launch;
 mod live;
 mod machine;
@@ -27,6 +31,7 @@ mod prepare;
 mod progress;
 mod remote;
 mod requirements;
+mod screen;
 pub mod screenshot;
 mod serial;
 pub mod state;

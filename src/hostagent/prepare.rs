@@ -6,15 +6,18 @@ use std::time::SystemTime;
 
 use tokio::net::UnixListener;
 
+use super::edits::Edit;
 use super::remote::{ADDRESS, Remote};
 use super::requirements::Requirements;
 use super::values::{GATEWAY, GUEST, Start, dot_ssh, seed_values};
 use super::{Error, Request};
+use crate::config::file_format::FileFormat;
+use crate::config::resolved::{Provision, ProvisionMode};
 use crate::config::{Config, name, version};
 use crate::dns::{self, StaticHosts};
 use crate::home::{self, InstanceDir, lock::Lock};
 use crate::process::{clock, identity::Identity};
-use crate::{seed, ssh};
+use crate::{disks, seed, ssh};
 
 /// The ssh port of an instance `default` that a version before 2.0.0 made.
 const OLD_DEFAULT_PORT: u16 = 60022;
@@ -66,6 +69,8 @@ pub(super) struct Prepared {
     /// Serves until it is dropped.
     pub dns: Option<dns::Handle>,
     options: Vec<String>,
+    /// Freed when this is dropped, which is after the VM is gone.
+    pub disks: disks::Attached,
 }
 
 /// Prepares everything. Nothing is left behind by a failure but files that the next start replaces.
@@ -74,14 +79,12 @@ pub(super) fn prepare(request: &Request, claim: &Claim) -> Result<Prepared, Erro
     let loaded = request.home.load(dir, host)?;
     let config = loaded.config;
     let hostname = name::hostname(&request.name);
+    let disks = disks::attach(&request.home, dir, &config.additional_disks)?;
     let (ssh_port, any_port) = choose_ssh_port(&config, dir, &request.name)?;
     let (dns, dns_ports) = start_resolver(&config, &request.name)?;
     let instance_id = format!("iid-{}", clock::unix_seconds(SystemTime::now()));
     let start = Start { instance_id: &instance_id, debug: request.debug, dns_ports };
     let values = seed_values(&request.home, host, &request.name, &config, &start)?;
-    for what in seed::unsupported(&values) {
-        tracing::warn!("field `{what}` has no effect in this version");
-    }
     write_seed(dir, &values)?;
     let client = ssh::Client::find(host.env("SSH"))?;
     let options = profile(request, &config, dir, client.facts()).options()?;
@@ -93,10 +96,13 @@ pub(super) fn prepare(request: &Request, claim: &Claim) -> Result<Prepared, Erro
         plain: config.plain,
         probes: config.probes.clone(),
         params: config.param.clone(),
+        edits: edits(&config),
+        copies: config.copy_to_host.clone(),
+        forward_agent: config.ssh.forward_agent,
     };
     let listener = Some(listen(&request.socket)?);
     tracing::info!("hostagent socket created at {}", request.socket.display());
-    Ok(Prepared { config, hostname, ssh_port, any_port, requirements, listener, dns, options })
+    Ok(Prepared { config, hostname, ssh_port, any_port, requirements, listener, dns, options, disks })
 }
 
 impl Prepared {
@@ -106,6 +112,20 @@ impl Prepared {
         self.requirements.remote.set_port(self.ssh_port);
         write_ssh_config(dir, &self.hostname, &self.options, self.ssh_port)
     }
+}
+
+fn edits(config: &Config) -> Vec<Edit> {
+    let edit = |(number, provision): (usize, &Provision)| match &provision.mode {
+        ProvisionMode::Yq { expression, format, path, .. } => Some(Edit {
+            number,
+            path: path.clone(),
+            expression: expression.clone(),
+            // Other formats were refused before.
+            format: FileFormat::of(format, path)?,
+        }),
+        _ => None,
+    };
+    config.provision.iter().enumerate().filter_map(edit).collect()
 }
 
 fn choose_ssh_port(config: &Config, dir: &InstanceDir, name: &str) -> Result<(u16, bool), Error> {

@@ -9,13 +9,14 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinSet;
 
 use super::boot::Obstacle;
-use crate::process::{self, session};
+use crate::process;
+use crate::process::session::{self, Ended};
 use crate::ssh;
 
 pub(super) const ADDRESS: &str = "127.0.0.1";
@@ -110,22 +111,43 @@ impl Remote {
         script: &str,
         on_line: impl FnMut(&str),
     ) -> Result<(), RemoteError> {
+        let command = self.command(sharing, "/bin/sh");
+        tracing::debug!("executing ssh for a script of {} bytes: {command:?}", script.len());
+        judge(session::follow(command, script, on_line).await?)
+    }
+
+    /// The same through the shared connection for a script whose output is bytes; `on_bytes` says whether it wants more.
+    pub(super) async fn fetch(
+        &self,
+        script: &str,
+        on_bytes: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), RemoteError> {
+        let command = self.command(Sharing::Shared, "/bin/sh");
+        tracing::debug!("executing ssh for a file: {command:?}");
+        judge(session::stream(command, script, on_bytes).await?)
+    }
+
+    /// A shell in the guest to talk with, line by line; dropping it ends it.
+    pub(super) fn talk(&self) -> Result<Talk, RemoteError> {
+        // Not by its path: the words come one by one, so it must not read ahead to the end.
+        let mut command = self.command(Sharing::Shared, "sh");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = session::spawn(command)?;
+        let closed = || RemoteError::Connection("no pipes to ssh".to_owned());
+        let stdin = child.stdin.take().ok_or_else(closed)?;
+        let stdout = BufReader::new(child.stdout.take().ok_or_else(closed)?);
+        Ok(Talk { _child: child, stdin, stdout })
+    }
+
+    fn command(&self, sharing: Sharing, remote: &str) -> Command {
         let options = match sharing {
             Sharing::Alone => alone(&self.options),
             Sharing::Shared => self.options.clone(),
         };
         let mut extra = words(&["-T", "-o", "ConnectTimeout=30", "-o", "LogLevel=ERROR"]);
         extra.extend(NOTICE_A_GUEST_THAT_VANISHES.map(|option| format!("-o{option}")));
-        let args = ssh::session_args(&options, &extra, ADDRESS, self.port, "/bin/sh");
-        tracing::debug!("executing ssh for a script of {} bytes: {args:?}", script.len());
-        let ended = session::follow(Command::from(self.client.command(&args)), script, on_line).await?;
-        let stderr = ended.stderr.trim().to_owned();
-        match ended.status.code() {
-            Some(0) => Ok(()),
-            // ssh's own failures, and those of a connection that broke.
-            Some(255) | None => Err(RemoteError::Connection(stderr)),
-            Some(code) => Err(RemoteError::Script { code, stderr }),
-        }
+        let args = ssh::session_args(&options, &extra, ADDRESS, self.port, remote);
+        Command::from(self.client.command(&args))
     }
 
     /// Opens the shared connection as a child of ours and waits until it takes sessions. It ends with the child; dropping that kills it.
@@ -173,6 +195,31 @@ impl Remote {
     /// Removes the control socket: a master that is killed, or whose guest vanished, may leave it.
     pub(super) fn forget_master(&self) {
         let _ = std::fs::remove_file(&self.control_path);
+    }
+}
+
+fn judge(ended: Ended) -> Result<(), RemoteError> {
+    let stderr = ended.stderr.trim().to_owned();
+    match ended.status.code() {
+        Some(0) => Ok(()),
+        // ssh's own failures, and those of a connection that broke.
+        Some(255) | None => Err(RemoteError::Connection(stderr)),
+        Some(code) => Err(RemoteError::Script { code, stderr }),
+    }
+}
+
+/// A shell in the guest.
+pub(super) struct Talk {
+    _child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Talk {
+    /// Sends one line of shell and returns the next line that the guest prints; `None` if the connection ends first.
+    pub(super) async fn ask(&mut self, line: &str) -> Option<String> {
+        self.stdin.write_all(format!("{line}\n").as_bytes()).await.ok()?;
+        session::next_line(&mut self.stdout).await
     }
 }
 

@@ -14,8 +14,10 @@ use std::time::Duration;
 use tokio::process::Child;
 
 use super::boot::Obstacle;
+use super::edits::{self, Edit};
+use super::fetch;
 use super::remote::{Remote, RemoteError, Sharing};
-use crate::config::resolved::Probe;
+use crate::config::resolved::{CopyToHost, Probe};
 use crate::guest::script;
 
 /// What one requirement may take; a guest under emulation needs minutes.
@@ -26,6 +28,7 @@ const RETRY: Duration = Duration::from_millis(500);
 const SSH: &str = "ssh";
 const SESSION: &str = "user session is ready for ssh";
 const MASTER: &str = "Explicitly start ssh ControlMaster";
+const EDITED: &str = "files of the guest are edited";
 const BOOTED: &str = "boot scripts must have finished";
 
 /// What is asked of one guest.
@@ -36,6 +39,12 @@ pub(super) struct Requirements {
     pub plain: bool,
     pub probes: Vec<Probe>,
     pub params: BTreeMap<String, String>,
+    /// Files that the guest hands over while it boots.
+    pub edits: Vec<Edit>,
+    /// Files that are fetched once everything has run.
+    pub copies: Vec<CopyToHost>,
+    /// The host's ssh agent gets its place in the guest.
+    pub forward_agent: bool,
 }
 
 /// What came out.
@@ -86,6 +95,8 @@ impl Requirements {
         let mut errors = Vec::new();
         if let Err(error) = self.essential(tell, opened).await {
             errors.push(error);
+        } else if let Err(error) = self.serve_edits(tell).await {
+            errors.push(error);
         }
         for (index, probe) in self.probes.iter().enumerate() {
             let step = Step::new("optional", index + 1, self.probes.len(), &probe.description);
@@ -100,6 +111,7 @@ impl Requirements {
                 Vec::new()
             }
         };
+        errors.extend(fetch::fetch_all(&self.remote, &self.copies).await);
         tell(Obstacle::Ready);
         Outcome { errors, failed_scripts }
     }
@@ -121,7 +133,38 @@ impl Requirements {
         let master = within_budget(&step, hint, || self.remote.open_master()).await?;
         opened(master);
         step.satisfied();
+        if self.forward_agent && !self.plain {
+            self.link_agent().await;
+        }
         Ok(())
+    }
+
+    async fn link_agent(&self) {
+        let linked = self.remote.script(Sharing::Shared, script::link_ssh_agent(), |_| {});
+        if let Err(error) = linked.await {
+            tracing::warn!(
+                "the host's ssh agent has no place in the guest (field `ssh.forwardAgent`): {error}"
+            );
+        }
+    }
+
+    /// The boot scripts wait for these, so probes that need what comes after them would wait as well.
+    async fn serve_edits(&self, tell: &mut dyn FnMut(Obstacle)) -> Result<(), String> {
+        if self.edits.is_empty() {
+            return Ok(());
+        }
+        tell(Obstacle::WaitingFor { requirement: EDITED.to_owned() });
+        let serving = edits::serve(&self.remote, &self.instance_id, &self.edits);
+        match tokio::time::timeout(BUDGET, serving).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                Err(format!("failed to edit files in the guest (provision mode `yq`): {error}"))
+            }
+            Err(_) => Err(format!(
+                "the guest has not asked for its edits (provision mode `yq`) within {} s",
+                BUDGET.as_secs()
+            )),
+        }
     }
 
     /// One connection serves both: the first word from the guest proves ssh, the second the session's marker. If the guest ends the

@@ -27,7 +27,7 @@ pub enum Edited {
 /// Refuses to change an instance under a running VM.
 pub fn refuse_running(context: &Context, name: &str) -> Result<(), Error> {
     match inspect(context, name)?.status {
-        Status::Running => Err(Error::EditRunning),
+        Status::Running => Err(Error::IsRunning { action: "edit" }),
         _ => Ok(()),
     }
 }

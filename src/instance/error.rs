@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::snapshot::SnapshotError;
 use crate::config::Bytes;
 use crate::config::edits::EditError;
 use crate::config::name::NameError;
@@ -87,8 +88,6 @@ pub enum Error {
         #[source]
         source: EditError,
     },
-    #[error("cannot edit a running instance")]
-    EditRunning,
     /// The text is not lost: whoever shows the error keeps it.
     #[error("{cause}")]
     Rejected { text: String, cause: Box<Error> },
@@ -96,6 +95,35 @@ pub enum Error {
     Shrink { from: Bytes, to: Bytes },
     #[error("`{}` was changed by somebody else meanwhile, so nothing was written", path.display())]
     ChangedMeanwhile { path: PathBuf },
+    /// Playbooks are wanted and their program is not there.
+    #[error(transparent)]
+    NoAnsible(process::Error),
+    #[error("the playbook `{playbook}` failed: {status}; the instance is left running")]
+    Playbook { playbook: String, code: i32, status: String },
+    #[error("instance `{name}` not found")]
+    NotFound { name: String },
+    #[error("new instance name `{new}` must be different from `{old}`")]
+    SameName { new: String, old: String },
+    #[error("cannot {action} a running instance")]
+    IsRunning { action: &'static str },
+    #[error("cannot copy `{}` of instance `{old}` to instance `{new}`", path.display())]
+    Copy {
+        old: String,
+        new: String,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to inspect instance `{name}`")]
+    Inspect {
+        name: String,
+        #[source]
+        source: Box<Error>,
+    },
+    #[error("instance is protected to prohibit accidental factory-reset (Hint: use `limactl unprotect`)")]
+    ResetProtected,
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// The agent's own words.
     #[error(transparent)]
     Agent(#[from] process::Error),
@@ -118,11 +146,22 @@ fn holder(pid: &Option<i32>) -> String {
 }
 
 impl Error {
+    /// The exit code of the program that failed, where it is to be limactl's own.
+    pub fn exit_code(&self) -> Option<i32> {
+        match self {
+            Error::Playbook { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
     /// What to do next, where the message does not say it itself.
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Image(error) => error.hint(),
             Error::Delete { source, .. } => source.hint(),
+            Error::NoAnsible(_) => {
+                Some("install Ansible, or remove the `provision` entries with `mode: ansible`".to_owned())
+            }
             _ => None,
         }
     }

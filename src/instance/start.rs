@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use super::ansible;
 use super::create::lock_instance;
 use super::follow::Follower;
 use super::inspect::{facts, inspect};
 use super::interrupt::Interrupts;
-use super::prepare::{prepare_existing, refuse_unsupported, warn_inactive};
+use super::prepare::{prepare_existing, refuse_unstartable, warn_inactive};
 use super::record::{Instance, Status};
 use super::stop::heal;
 use super::{Context, Error};
@@ -73,8 +74,16 @@ pub fn start(context: &Context, name: &str, options: &StartOptions) -> Result<St
     }
     let Some(config) = &instance.config else { return Err(problems(&instance)) };
     heal(context, &instance)?;
-    refuse_unsupported(config)?;
+    refuse_unstartable(config)?;
     warn_inactive(config);
+    if !options.foreground {
+        ansible::check(config)?;
+    }
+    if config.timezone.is_empty() && !config.plain && context.host.timezone.is_empty() {
+        tracing::info!(
+            "The time zone of this host cannot be told, the guest keeps its own (hint: set the field `timezone`)"
+        );
+    }
     tracing::info!("Starting the instance `{name}` with internal VM driver `{}`", config.vm_type);
     prepare_existing(context, name, config)?;
     if options.foreground {
@@ -91,7 +100,7 @@ pub fn start(context: &Context, name: &str, options: &StartOptions) -> Result<St
         // It was told to end, and so it did.
         if interrupts.count() > 0 { Error::Interrupted { name: name.to_owned() } } else { error }
     })?;
-    let wait = Wait { context, dir: &dir, name, config, options, interrupts };
+    let wait = Wait { context, dir: &dir, name, config, options, interrupts, provisions: true };
     wait.until_ready(&mut follower, Some(agent))
 }
 
@@ -126,7 +135,8 @@ fn join(context: &Context, instance: &Instance, options: &StartOptions) -> Resul
     tracing::info!("The instance `{}` is already being started; waiting until it is ready", instance.name);
     let interrupts = Interrupts::watch()?;
     let mut follower = Follower::from_start(&dir);
-    let wait = Wait { context, dir: &dir, name: &instance.name, config, options, interrupts };
+    let wait =
+        Wait { context, dir: &dir, name: &instance.name, config, options, interrupts, provisions: false };
     wait.until_ready(&mut follower, None)
 }
 
@@ -219,6 +229,8 @@ struct Wait<'a> {
     config: &'a Config,
     options: &'a StartOptions,
     interrupts: Interrupts,
+    /// Playbooks are this command's to run: it has started the agent.
+    provisions: bool,
 }
 
 impl Wait<'_> {
@@ -238,7 +250,7 @@ impl Wait<'_> {
                 self.take(event.status, &mut progress)?;
             }
             if let Some(status) = progress.finished() {
-                return self.ready(status);
+                return self.ready(follower, status);
             }
             if gone {
                 return Err(Error::AgentGone { log: self.dir.agent_log() });
@@ -252,7 +264,7 @@ impl Wait<'_> {
                 let Ok(why) = api::explanation(&self.dir.agent_socket(), EXPLAIN_WITHIN) else { continue };
                 // An agent that somebody else started may have said `running` before we began to read.
                 if why.ready && agent.is_none() && progress.running.is_none() {
-                    return self.ready(event::Status::default());
+                    return self.ready(follower, event::Status::default());
                 }
                 hopeless = if why.hopeless { hopeless + 1 } else { 0 };
                 if hopeless >= HOPELESS_ANSWERS {
@@ -293,13 +305,20 @@ impl Wait<'_> {
         Ok(())
     }
 
-    fn ready(&self, status: event::Status) -> Result<Started, Error> {
+    fn ready(&self, follower: &mut Follower, status: event::Status) -> Result<Started, Error> {
         if status.degraded {
             tracing::warn!(
                 "DEGRADED. The VM seems running, but some requirements are not satisfied. (hint: see `{}`)",
                 self.dir.agent_log().display()
             );
             return Err(Error::Degraded { status: status.to_string() });
+        }
+        if self.provisions {
+            let run = ansible::run_playbooks(self.context, self.dir, self.name, self.config);
+            if self.interrupts.count() > 0 {
+                return Err(self.stop_again(follower));
+            }
+            run?;
         }
         let command = if self.config.plain {
             format!("ssh -F {} {}", self.dir.ssh_config().display(), crate::config::name::hostname(self.name))

@@ -20,6 +20,12 @@ pub fn find(program: &str) -> Result<PathBuf, Error> {
     which::which(program).map_err(|_| Error::NotFound { program: program.to_owned() })
 }
 
+/// Runs `command` with this process's own streams until it ends, however long that takes: for a program that talks to the user.
+pub fn run_attached(command: &mut Command) -> Result<ExitStatus, Error> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command.status().map_err(|source| spawn_error(&program, source))
+}
+
 /// Runs `command` with `input` on its standard input until it ends. At `deadline` it is killed, and that is an error.
 pub fn run(command: &mut Command, input: &[u8], deadline: Duration) -> Result<Finished, Error> {
     let program = command.get_program().to_string_lossy().into_owned();

@@ -76,6 +76,36 @@ pub async fn next_line(reader: &mut (impl AsyncBufRead + Unpin)) -> Option<Strin
     }
 }
 
+/// Runs `command` with `input` on its standard input and hands each piece of its standard output to `on_bytes` as it comes, until that
+/// says `false`. Dropping the future kills the program.
+pub async fn stream(
+    mut command: Command,
+    input: &str,
+    mut on_bytes: impl FnMut(&[u8]) -> bool,
+) -> Result<Ended, Error> {
+    let program = command.as_std().get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = spawn(command)?;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let write = async {
+        if let Some(mut stdin) = stdin {
+            let _ = stdin.write_all(input.as_bytes()).await;
+        }
+    };
+    let read = async {
+        // The pipe goes with this block, so a program whose output nobody wants any more ends.
+        let Some(mut stdout) = stdout else { return };
+        let mut chunk = vec![0; 64 * 1024];
+        while let Ok(count) = stdout.read(&mut chunk).await
+            && count > 0
+            && on_bytes(&chunk[..count])
+        {}
+    };
+    let ((), (), stderr) = tokio::join!(write, read, drain(stderr));
+    let status = child.wait().await.map_err(|source| Error::Spawn { program, source })?;
+    Ok(Ended { status, stderr })
+}
+
 async fn drain(pipe: Option<impl AsyncRead + Unpin>) -> String {
     let mut bytes = Vec::new();
     if let Some(mut pipe) = pipe {
@@ -102,6 +132,22 @@ mod tests {
         let ended = on_runtime(follow(command, "one\n", |line| lines.push(line.to_owned()))).unwrap();
         assert_eq!((lines, ended.status.code()), (vec!["one".to_owned(), "two".to_owned()], Some(4)));
         assert_eq!(ended.stderr, "bad\n");
+    }
+
+    #[test]
+    fn bytes_come_as_they_are_until_nobody_wants_them() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "read a; printf '%s\\000\\377' $a"]);
+        let mut bytes = Vec::new();
+        let keep = |piece: &[u8]| {
+            bytes.extend_from_slice(piece);
+            true
+        };
+        assert!(on_runtime(stream(command, "one\n", keep)).unwrap().status.success());
+        assert_eq!(bytes, b"one\0\xff");
+        let mut endless = Command::new("cat");
+        endless.arg("/dev/zero");
+        assert!(!on_runtime(stream(endless, "", |_| false)).unwrap().status.success());
     }
 
     #[test]

@@ -17,12 +17,13 @@ pub(super) fn lima_env(values: &Values) -> Result<String, Error> {
     lines.push("COMMENT", &user.comment)?;
     lines.push("HOME", &user.home)?;
     lines.push("SHELL", &user.shell)?;
-    // Mounts and disks are not made yet: no mount point, none of either.
+    // Mounts are not made yet: no mount point, none of them.
     lines.push("HOSTHOME_MOUNTPOINT", "")?;
     lines.push("MOUNTS", 0)?;
     lines.push("MOUNTTYPE", &values.mount_type)?;
-    lines.push("DISKS", 0)?;
+    disks(values, &mut lines)?;
     data_files(values, &mut lines)?;
+    edited_files(values, &mut lines)?;
     lines.push("GUEST_INSTALL_PREFIX", &values.guest_install_prefix)?;
     lines.push("UPGRADE_PACKAGES", flag(values.upgrade_packages))?;
     lines.push("CONTAINERD_USER", "")?;
@@ -45,6 +46,18 @@ pub(super) fn lima_env(values: &Values) -> Result<String, Error> {
     Ok(lines.text)
 }
 
+fn disks(values: &Values, lines: &mut Lines) -> Result<(), Error> {
+    lines.push("DISKS", values.disks.len())?;
+    for (index, (disk, letter)) in values.disks.iter().zip('b'..='z').enumerate() {
+        lines.push(&format!("DISK_{index}_NAME"), &disk.name)?;
+        lines.push(&format!("DISK_{index}_DEVICE"), format!("vd{letter}"))?;
+        lines.push(&format!("DISK_{index}_FORMAT"), disk.format)?;
+        lines.push(&format!("DISK_{index}_FSTYPE"), &disk.fs_type)?;
+        lines.push(&format!("DISK_{index}_FSARGS"), disk.fs_args.join(" "))?;
+    }
+    Ok(())
+}
+
 fn data_files(values: &Values, lines: &mut Lines) -> Result<(), Error> {
     for (index, provision) in values.provisions.iter().enumerate() {
         if let ProvisionMode::Data(file) = &provision.mode {
@@ -52,6 +65,18 @@ fn data_files(values: &Values, lines: &mut Lines) -> Result<(), Error> {
             lines.push(&format!("DATAFILE_{index:08}_OWNER"), &file.owner)?;
             lines.push(&format!("DATAFILE_{index:08}_PATH"), &file.path)?;
             lines.push(&format!("DATAFILE_{index:08}_PERMISSIONS"), &file.permissions)?;
+        }
+    }
+    Ok(())
+}
+
+fn edited_files(values: &Values, lines: &mut Lines) -> Result<(), Error> {
+    for (index, provision) in values.provisions.iter().enumerate() {
+        if let ProvisionMode::Yq { format, path, owner, permissions, .. } = &provision.mode {
+            let rows = [("FORMAT", format), ("OWNER", owner), ("PATH", path), ("PERMISSIONS", permissions)];
+            for (name, value) in rows {
+                lines.push(&format!("YQ_PROVISION_{index:08}_{name}"), value)?;
+            }
         }
     }
     Ok(())

@@ -10,6 +10,10 @@
 //! `network-config`. `user-data` writes a per-boot hook, which mounts the volume at `/mnt/lima-cidata` and runs `boot.sh`; that runs
 //! `boot.essential.Linux/`, `boot.Linux/` (not in plain mode) and `provision.*`, and writes `/run/lima-boot-done`.
 //!
+//! Files of mode `yq` are edited by the host, because nothing is installed in the guest: `boot.sh` puts the text of the file into
+//! `/run/lima-yq/<number>.in` (or makes `<number>.none`), the host agent fetches it by ssh, evaluates the expression and brings
+//! `<number>.out` or `<number>.err`; `boot.sh` writes the file. Once in each start by the host, not after reboots in between.
+//!
 //! Before that, `bootcmd` of `user-data` gives the guest's name an address in `/etc/hosts`, names network interfaces that cloud-init could
 //! not name, and runs provisions of mode `boot`; one that fails is noted in `/run/lima-early-failed` and reported by `boot.sh`.
 //!
@@ -96,8 +100,7 @@ pub enum Error {
 
 /// Every file of the volume, in the order in which upstream lists them: seed, environments, scripts, provisions.
 ///
-/// Fails if the user is root, has an empty home or shell or no key, or if a value cannot be written in its file. What this version cannot
-/// do is left out: see [`unsupported`].
+/// Fails if the user is root, has an empty home or shell or no key, or if a value cannot be written in its file.
 pub fn files(values: &Values) -> Result<Vec<File>, Error> {
     check_user(values)?;
     let mut files = vec![
@@ -111,30 +114,17 @@ pub fn files(values: &Values) -> Result<Vec<File>, Error> {
     files.extend(guest::scripts());
     files.extend(values.provisions.iter().enumerate().filter_map(|(index, provision)| {
         let (folder, content, executable) = match &provision.mode {
-            ProvisionMode::System { script } => ("system", script, true),
-            ProvisionMode::User { script } => ("user", script, true),
-            ProvisionMode::Dependency { script, .. } => ("dependency", script, true),
-            ProvisionMode::Data(file) => ("data", &file.content, false),
-            // Part of `user-data`, not built, and the host's business.
-            ProvisionMode::Boot { .. } | ProvisionMode::Yq { .. } | ProvisionMode::Ansible { .. } => {
-                return None;
-            }
+            ProvisionMode::System { script } => ("system", script.as_bytes(), true),
+            ProvisionMode::User { script } => ("user", script.as_bytes(), true),
+            ProvisionMode::Dependency { script, .. } => ("dependency", script.as_bytes(), true),
+            ProvisionMode::Data(file) => ("data", file.content.as_slice(), false),
+            ProvisionMode::Yq { expression, .. } => ("yq", expression.as_bytes(), false),
+            // Part of `user-data`, and the host's business.
+            ProvisionMode::Boot { .. } | ProvisionMode::Ansible { .. } => return None,
         };
-        Some(File {
-            path: format!("provision.{folder}/{index:08}"),
-            content: content.clone().into_bytes(),
-            executable,
-        })
+        Some(File { path: format!("provision.{folder}/{index:08}"), content: content.to_vec(), executable })
     }));
     Ok(files)
-}
-
-/// The provisions that [`files`] leaves out because this version cannot run them in the guest, by YAML path and mode, for one warning each.
-pub fn unsupported(values: &Values) -> Vec<String> {
-    let yq = |(index, provision): (usize, &crate::config::resolved::Provision)| {
-        matches!(provision.mode, ProvisionMode::Yq { .. }).then(|| format!("provision[{index}] (mode `yq`)"))
-    };
-    values.provisions.iter().enumerate().filter_map(yq).collect()
 }
 
 fn plain(path: &str, content: String) -> File {

@@ -37,6 +37,7 @@ fn default_values() -> Values {
         tcp_dns_port: 45997,
         vm_type: "qemu".to_owned(),
         mount_type: "9p".to_owned(),
+        disks: Vec::new(),
         plain: false,
         timezone: "Europe/Berlin".to_owned(),
         upgrade_packages: false,
@@ -51,7 +52,7 @@ fn default_values() -> Values {
 /// Everything that can be asked for, once.
 fn full_values() -> Values {
     let data = ProvisionFile {
-        content: "x = 1\n".to_owned(),
+        content: b"x = 1\n".to_vec(),
         overwrite: true,
         owner: "root:root".to_owned(),
         path: "/etc/x.conf".to_owned(),
@@ -137,11 +138,11 @@ fn files_are_numbered_by_their_place_in_the_merged_list() {
         ("provision.system/00000000", true),
         ("provision.user/00000001", true),
         ("provision.data/00000003", false),
+        ("provision.yq/00000004", false),
         ("provision.dependency/00000005", true),
         ("provision.system/00000007", true),
     ];
     assert_eq!(provisions, expected);
-    assert_eq!(unsupported(&full_values()), ["provision[4] (mode `yq`)"]);
     let longest = files.iter().flat_map(|file| file.path.split('/')).map(str::len).max();
     assert!(longest <= Some(30), "names on the volume have a documented limit");
 }

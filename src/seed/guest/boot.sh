@@ -27,6 +27,7 @@ main() {
     fi
     stage provision
     run_data
+    run_edits
     run_system
     run_user
     set_password
@@ -178,6 +179,74 @@ make_parent() {
     if [ -z "$1" ] || [ -d "$1" ]; then return 0; fi
     if [ "$2" != root ] && sudo -n -u "$2" mkdir -p -- "$1" 2>/dev/null; then return 0; fi
     mkdir -p -- "$1"
+}
+
+# Files that the host edits: once in each start by the host, which does not know of a reboot in between. Their text goes to it and comes
+# back through files of the user, as whom it enters. Whatever is in the folder is read and written as him, so that he gains nothing by it.
+run_edits() {
+    [ -d "$LIMA_CIDATA_MNT/provision.yq" ] || return 0
+    if [ -e /var/lib/lima-yq-done ] && read -r lima_line </var/lib/lima-yq-done && [ "$lima_line" = "$LIMA_CIDATA_IID" ]; then
+        log "provision.yq: the host has edited these files before this reboot"
+        return 0
+    fi
+    rm -rf /run/lima-yq
+    mkdir -m 700 /run/lima-yq && chown "$LIMA_CIDATA_USER" /run/lima-yq
+    for lima_file in "$LIMA_CIDATA_MNT"/provision.yq/*; do
+        [ -e "$lima_file" ] || continue
+        lima_number=${lima_file##*/}
+        log "run provision.yq/$lima_number"
+        eval "lima_owner=\$LIMA_CIDATA_YQ_PROVISION_${lima_number}_OWNER lima_path=\$LIMA_CIDATA_YQ_PROVISION_${lima_number}_PATH"
+        eval "lima_permissions=\$LIMA_CIDATA_YQ_PROVISION_${lima_number}_PERMISSIONS"
+        edit_file "/run/lima-yq/$lima_number" "$lima_path" "$lima_owner" "$lima_permissions" || failed "provision.yq/$lima_number" $?
+    done
+    rm -rf /run/lima-yq
+    printf '%s\n' "$LIMA_CIDATA_IID" >/var/lib/lima-yq-done
+}
+
+# as_user COMMAND…
+as_user() {
+    sudo -n -u "$LIMA_CIDATA_USER" "$@"
+}
+
+# edit_file EXCHANGE PATH OWNER PERMISSIONS
+edit_file() {
+    if [ -d "$2" ]; then
+        log "$2 is a directory"
+        return 1
+    fi
+    if [ -e "$2" ]; then
+        if ! sudo -n -u "${3%%:*}" test -w "$2"; then
+            log "$2 may not be written by ${3%%:*}"
+            return 1
+        fi
+        # shellcheck disable=SC2016 # for the shell that is started
+        as_user sh -c 'umask 077 && cat >"$0.new" && mv "$0.new" "$0.in"' "$1" <"$2" || return
+    else
+        as_user touch "$1.none" || return
+    fi
+    await_host "$1" || return
+    make_parent "${2%/*}" "${3%%:*}" || return
+    # A new file is nobody else's before owner and mode are right; an old one stays the same file.
+    if [ ! -e "$2" ]; then (umask 077 && : >"$2") || return; fi
+    as_user cat "$1.out" >"$2" && chown -- "$3" "$2" && chmod -- "$4" "$2"
+}
+
+# await_host EXCHANGE: until the host has answered, five minutes at most.
+await_host() {
+    read -r lima_uptime _ </proc/uptime
+    lima_deadline=$((${lima_uptime%.*} + 300))
+    while [ ! -e "$1.out" ]; do
+        if [ -e "$1.err" ]; then
+            log "the host cannot edit the file: $(as_user cat "$1.err")"
+            return 1
+        fi
+        read -r lima_uptime _ </proc/uptime
+        if [ "${lima_uptime%.*}" -ge "$lima_deadline" ]; then
+            log "the host has not answered"
+            return 1
+        fi
+        sleep 0.2 2>/dev/null || sleep 1
+    done
 }
 
 run_system() {
