@@ -83,14 +83,19 @@ fn an_unknown_key_is_warned_about_once_with_its_place() {
 #[test]
 fn keys_that_mean_nothing_yet_are_refused_or_warned_about_by_name() {
     refused(
-        &format!("{GOOD}networks: [{{lima: shared}}]\n"),
-        "field `networks` is not supported by this version: only the default network exists yet",
-    );
-    refused(
         &format!("{GOOD}vmType: vz\n"),
-        "field `vmType` is not supported by this version: the only driver is `qemu`",
+        "field `vmType: vz` is not supported by this version: the only driver is `qemu`",
     );
     let world = World::new();
+    let later = "field `networks` is not supported by this version: only the default network exists yet";
+    let file = world.file_of("n", "networks: [{lima: user-v2}]\n");
+    world
+        .limactl(["create", &file])
+        .seen()
+        .succeeded()
+        .says(&format!("level=warning msg=\"{later}\""))
+        .done();
+    world.limactl(["start", "n"]).seen().says(&format!("level=fatal msg=\"{later}\"")).done();
     let file = world.file_of("x", "mounts: [{location: \"~\"}]\nportForwards: [{guestPort: 80}]\n");
     let seen = world.limactl(["create", &file]).seen().succeeded();
     let seen = seen.says("level=warning msg=\"field `mounts` has no effect in this version: ");
