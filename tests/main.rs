@@ -39,12 +39,24 @@ mod generate;
 mod debug;
 /// Commands in the guest, with their output and their exit codes.
 mod shell;
+/// Files come and go between host and guest, by scp or rsync.
+mod copy;
+/// Networks are listed, made and deleted in a file that stays the user's.
+mod network;
+/// Instances are started by the system, with the user's own settings.
+mod autostart;
+/// This program under the names of upstream's wrappers.
+mod wrappers;
 /// A file can be checked without making anything.
 mod validate;
 /// A template is found wherever it is, and becomes one text that needs no other.
 mod template;
 /// `limactl yq` is yq.
 mod yq;
+/// What `lima.yaml` asks for in the guest happens, and what cannot happen is said.
+mod provision;
+/// A guest's screen, sound and TPM are those that were asked for.
+mod devices;
 /// How any ssh program reaches the guest.
 mod show_ssh;
 /// Wrong words on the command line have upstream's answers.

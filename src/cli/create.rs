@@ -118,8 +118,9 @@ pub fn create(
     warn_of_root(context);
     let text = match app.tty {
         false => {
+            let text = with_flags(context, library, template, edits)?;
             tracing::info!("Terminal is not available, proceeding without opening an editor");
-            Some(with_flags(context, library, template, edits)?)
+            Some(text)
         }
         true => chosen(context, name, library, template, edits)?,
     };

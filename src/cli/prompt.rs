@@ -45,6 +45,23 @@ pub fn template(names: &[&str]) -> Result<Option<String>, anyhow::Error> {
     Ok(select("Choose a template", names)?.map(|index| names[index].to_owned()))
 }
 
+/// What to do with the changes of `shell --sync`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Review {
+    Accept,
+    Discard,
+    View,
+}
+
+/// Asks what to do with changes, of which `summary` is a line; `None` without an answer.
+pub fn review(summary: &str) -> Result<Option<Review>, anyhow::Error> {
+    const CHOICES: [(&str, Review); 3] =
+        [("Yes", Review::Accept), ("No", Review::Discard), ("View the changed contents", Review::View)];
+    let items = CHOICES.map(|(text, _)| text);
+    let chosen = select(&format!("Accept the changes? ({summary})"), &items)?;
+    Ok(chosen.map(|index| CHOICES[index].1))
+}
+
 /// A menu for the arrow keys. `None` if it was left with Escape; Ctrl-C is an error.
 fn select(question: &str, items: &[&str]) -> Result<Option<usize>, anyhow::Error> {
     let menu = dialoguer::Select::new().with_prompt(question).items(items).default(0).max_length(12);

@@ -1,7 +1,7 @@
 //! `limactl shell`: a shell or a command in the guest. ssh takes limactl's place, so its exit code is ours and nothing is added to its output;
 //! only with `--sync` limactl stays, because there is something left to do (see `shell_sync`).
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::context::App;
+use super::prompt;
 use super::report::ChildExit;
 use super::shell_script::{self, Places};
 use super::shell_sync::{self, Joined, Pager, Sync};
@@ -139,26 +140,13 @@ fn split_words(args: &ShellArgs) -> Result<(String, Vec<String>), anyhow::Error>
 
 fn start_or_refuse(context: &Context, found: &Instance, start: bool, app: &App) -> Outcome {
     let name = &found.name;
-    let may_ask = app.tty && std::io::stdin().is_terminal();
-    let wanted = start || may_ask && confirm_start()?;
+    let wanted = start || prompt::start_now(app)?;
     if !wanted {
         return ssh_profile::refuse_stopped(found);
     }
     let options =
         StartOptions { timeout: Duration::ZERO, foreground: false, progress: false, announce: false };
     start::start(context, name, &options)
-}
-
-/// Asks on standard error, so that the answer of the command stays alone on standard output. Return means yes.
-fn confirm_start() -> Result<bool, anyhow::Error> {
-    let mut stderr = std::io::stderr();
-    let asked = stderr.write_all(b"? Do you want to start the instance now?  (Y/n) ");
-    asked.and_then(|()| stderr.flush()).context("cannot ask")?;
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    let length = read.context("cannot read the answer")?;
-    let answer = answer.trim().to_ascii_lowercase();
-    Ok(length > 0 && matches!(answer.as_str(), "" | "y" | "yes"))
 }
 
 fn extra_args(context: &Context, version: Version) -> Vec<String> {

@@ -10,15 +10,15 @@
 //!
 //! The copy is at the same path as on the host, below the home of the guest's user. rsync does the work, over the shared connection.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::Outcome;
-use super::ssh_profile;
+use super::prompt::{self, Review};
+use super::{Outcome, ssh_profile};
 use crate::instance::{Context, Instance};
 use crate::process;
 use crate::ssh::{self, Changes, Client, CopyPath, Mirror, Version};
@@ -151,13 +151,14 @@ impl Joined<'_> {
             return self.clean_up();
         }
         loop {
-            match ask(changes)? {
-                Some(Answer::Yes) => {
+            // Whoever interrupts the question has not answered it.
+            match prompt::review(&changes.to_string()).unwrap_or_default() {
+                Some(Review::Accept) => {
                     self.accept()?;
                     return self.clean_up();
                 }
-                Some(Answer::No) => return self.clean_up(),
-                Some(Answer::View) => self.view(pager)?,
+                Some(Review::Discard) => return self.clean_up(),
+                Some(Review::View) => self.view(pager)?,
                 None => anyhow::bail!(
                     "no answer: nothing is synced back; the copy stays in the guest in `{}`",
                     self.guest.path()
@@ -220,41 +221,6 @@ impl Joined<'_> {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
-    Yes,
-    No,
-    View,
-}
-
-/// `None` at the end of the input.
-fn ask(changes: Changes) -> Result<Option<Answer>, anyhow::Error> {
-    let mut stderr = std::io::stderr();
-    loop {
-        let asked = write!(
-            stderr,
-            "{changes}\n? Accept the changes?  (y) Yes  (n) No  (v) View the changed contents: "
-        );
-        asked.and_then(|()| stderr.flush()).context("cannot ask")?;
-        let mut line = String::new();
-        if std::io::stdin().lock().read_line(&mut line).context("cannot read the answer")? == 0 {
-            return Ok(None);
-        }
-        if let Some(answer) = answer(&line) {
-            return Ok(Some(answer));
-        }
-    }
-}
-
-fn answer(line: &str) -> Option<Answer> {
-    match line.trim().to_ascii_lowercase().as_str() {
-        "y" | "yes" => Some(Answer::Yes),
-        "n" | "no" => Some(Answer::No),
-        "v" | "view" => Some(Answer::View),
-        _ => None,
-    }
-}
-
 /// The program that shows differences, and where temporary files go.
 pub struct Pager {
     /// At least one.
@@ -296,14 +262,6 @@ mod tests {
         let refused = |path: &str| refuse_shallow(Path::new(path)).is_err();
         assert!(refused("/") && refused("/home") && refused("/Users/jan") && refused("/Users/jan/"));
         assert!(!refused("/Users/jan/x"));
-    }
-
-    #[test]
-    fn answers_are_words_or_letters() {
-        assert_eq!(answer("Y\n"), Some(Answer::Yes));
-        assert_eq!(answer(" no "), Some(Answer::No));
-        assert_eq!(answer("view\n"), Some(Answer::View));
-        assert_eq!(answer("\n"), None);
     }
 
     #[test]

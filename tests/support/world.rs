@@ -34,6 +34,7 @@ impl World {
         script(&bin.join(qemu), include_str!("qemu.sh"));
         script(&bin.join("ssh"), include_str!("ssh.sh"));
         fs::write(bin.join("qemu.py"), include_str!("qemu.py")).expect("the World can be written to");
+        script(&bin.join("sudo"), include_str!("sudo.sh"));
         for name in ["qemu-img", "ssh-keygen"] {
             script(&bin.join(name), include_str!("held.sh"));
         }
@@ -109,6 +110,22 @@ impl World {
         command.env("LIMA_QEMU_ACCEL", "tcg").env("TZ", "UTC");
         command.env(VARIABLE, &self.root);
         command
+    }
+
+    /// Any program of the World, as a call.
+    pub(crate) fn call<Word: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        words: impl IntoIterator<Item = Word>,
+    ) -> Run {
+        let mut command = self.command(program);
+        command.args(words);
+        Run::new(command, &self.root)
+    }
+
+    /// Puts a stand-in for `name` into the World's PATH.
+    pub(crate) fn program(&self, name: &str, text: &str) {
+        script(&self.path("bin").join(name), text);
     }
 
     /// Removes a program from the World's PATH, the system's included.
