@@ -1,5 +1,6 @@
 //! Commands in the guest, with their output and their exit codes.
 
+use std::io::{Read, Write};
 use std::path::PathBuf;
 
 use crate::support::{Run, World, say};
@@ -76,11 +77,22 @@ fn the_shared_connection_is_made_anew_where_that_is_asked_for() {
 fn the_environment_goes_along_where_that_is_asked_for() {
     let world = World::new();
     world.start("x");
-    let show = ["sh", "-c", "echo ${FOO-none} ${LIMA_X-none}"];
-    let call = |words: &[&str]| world.limactl([&["shell"], words, &["x"], &show].concat()).env("FOO", "a b");
-    call(&["--preserve-env"]).env("LIMA_X", "1").stdout("a b 1\n").run().done();
-    let run = call(&["--preserve-env"]).env("LIMA_X", "1").env("LIMA_SHELLENV_BLOCK", "+LIMA_X");
-    run.stdout("a b none\n").run().done();
+    // The stand-in for the guest has the host's environment anyway, so it is what ssh is given that counts.
+    let call = |words: &[&str]| {
+        let run = world.limactl([&["shell"], words, &["x", "true"]].concat());
+        run.env("FOO", "a b").env("LIMA_X", "1").env("SSH_TTY", "/dev/x")
+    };
+    let script = || {
+        let calls = std::fs::read_to_string(world.path("ssh.argv")).unwrap();
+        calls.trim_end().lines().last().unwrap().to_owned()
+    };
+    call(&[]).run().done();
+    assert!(script().starts_with("false ; exec /bin/"), "{}", script());
+    call(&["--preserve-env"]).run().done();
+    assert!(script().contains(" 'FOO=a b' ") && script().contains(" LIMA_X=1 "), "{}", script());
+    assert!(!script().contains("SSH_TTY=") && !script().contains(" PATH="), "{}", script());
+    call(&["--preserve-env"]).env("LIMA_SHELLENV_BLOCK", "+LIMA_X").run().done();
+    assert!(script().contains(" 'FOO=a b' ") && !script().contains(" LIMA_X="), "{}", script());
     let words =
         "Invalid LIMA_SHELLENV_BLOCK pattern: pattern `A-B` contains invalid character `-` at position 1";
     call(&["--preserve-env"]).env("LIMA_SHELLENV_BLOCK", "A-B").fatal(words).run().done();
@@ -130,14 +142,32 @@ impl Synced {
         std::fs::read_to_string(self.host.join(name)).ok()
     }
 
-    /// The same with a person at a terminal, who presses these keys when he is asked.
-    fn asked(&self, script: &str, keys: &str) -> String {
-        let inner = format!("exec '{}' shell --sync . x sh -c '{script}'", env!("CARGO_BIN_EXE_limactl"));
-        let mut command = self.world.command("script");
-        command.current_dir(&self.host).env("PAGER", "cat").env("TERM", "xterm");
-        command.args(["-qec", &inner, "/dev/null"]);
-        let seen = Run::new(command, self.world.root()).stdin(keys).seen();
-        seen.stdout
+    /// The same with a person at a terminal, who presses a key whenever such a text is shown. What was shown.
+    fn asked(&self, script: &str, keys: &[(&str, &str)]) -> String {
+        let terminal = nix::pty::openpty(None, None).unwrap();
+        let end = || std::process::Stdio::from(terminal.slave.try_clone().unwrap());
+        let mut command = self.world.command(env!("CARGO_BIN_EXE_limactl"));
+        command.args(["shell", "--sync", ".", "x", "sh", "-c", script]).current_dir(&self.host);
+        command.env("PAGER", "cat").env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
+        let mut child = command.spawn().unwrap();
+        // Reading ends when nobody has the other end any more.
+        drop((command, terminal.slave));
+        let mut screen = std::fs::File::from(terminal.master);
+        let (mut shown, mut seen, mut keys) = (String::new(), 0, keys.iter());
+        let mut next = keys.next();
+        let mut bytes = [0; 4096];
+        while let Ok(length @ 1..) = screen.read(&mut bytes) {
+            shown.push_str(&String::from_utf8_lossy(&bytes[..length]));
+            while let Some((text, key)) = next
+                && let Some(position) = shown[seen..].find(text)
+            {
+                seen += position + text.len();
+                screen.write_all(key.as_bytes()).unwrap();
+                next = keys.next();
+            }
+        }
+        child.wait().unwrap();
+        shown
     }
 }
 
@@ -170,24 +200,29 @@ fn a_command_that_fails_brings_nothing_back() {
 #[test]
 fn a_person_at_a_terminal_is_asked() {
     let Some(synced) = Synced::new() else { return };
-    let (down, enter) = ("\x1b[B", "\r");
-    let shown = synced.asked("rm bar", &format!("{down}{enter}"));
-    assert!(shown.contains("Accept the changes? (added: 0, deleted: 1, modified: 0, metadata: "), "{shown}");
+    let (question, last) = ("Accept the changes?", "View the changed contents");
+    let (no, view, yes) = ("\x1b[B\r", "\x1b[B\x1b[B\r", "\r");
+    let shown = synced.asked("rm bar", &[(last, no)]);
+    assert!(shown.contains(&format!("{question} (added: 0, deleted: 1, modified: 0, metadata: ")), "{shown}");
     assert!(synced.host_file("bar").is_some() && !synced.guest.exists(), "No discards: {shown}");
-    let shown = synced.asked("echo new >foo", &format!("{down}{down}{enter}{enter}"));
-    assert!(shown.contains("-foo") && shown.contains("+new"), "View shows the difference: {shown}");
+    let shown = synced.asked("echo new >foo", &[(last, view), ("+new", ""), (last, yes)]);
+    assert!(shown.contains("-foo"), "View shows the difference: {shown}");
     assert_eq!(synced.host_file("foo").unwrap(), "new\n", "Yes accepts: {shown}");
     assert!(!synced.guest.exists());
-    let shown = synced.asked("true", "");
+    let shown = synced.asked("true", &[]);
     assert!(shown.contains("No changes detected"), "{shown}");
     assert!(!synced.guest.exists());
+    let shown = synced.asked("echo other >foo", &[(last, "\x1b")]);
+    assert!(shown.contains("no answer: nothing is synced back; the copy stays in the guest"), "{shown}");
+    assert_eq!(synced.host_file("foo").unwrap(), "new\n");
+    assert!(synced.guest.join("foo").exists());
 }
 
 #[test]
 fn what_cannot_be_synced_is_told_before_anything_happens() {
     let Some(synced) = Synced::new() else { return };
     let world = &synced.world;
-    world.create_with("m", "mounts:\n- location: /usr\n");
+    world.create_with("m", "mounts:\n- location: \"~\"\n");
     let answer = |words: &[&str], answer: &str| {
         let seen = world.limactl([&["shell"], words].concat()).seen().ended_with(1);
         seen.says(answer).done();

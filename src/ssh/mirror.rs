@@ -19,6 +19,9 @@ pub fn rsync_version(stdout: &str) -> Version {
     Version(next(), next(), next())
 }
 
+/// Times are compared to the nanosecond when that is asked for since this version.
+const NANOSECONDS_SINCE: Version = Version(3, 1, 3);
+
 /// How much is done and said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mirror {
@@ -41,6 +44,12 @@ pub fn mirror_args(
     args.extend(match mirror {
         Mirror::Quiet => vec!["-q".to_owned()],
         Mirror::DryRun => vec!["--dry-run".to_owned(), "--itemize-changes".to_owned()],
+    });
+    // By default a file that keeps its size counts as unchanged for the second in which it was copied.
+    args.extend(match to {
+        CopyPath::Host(_) if version >= NANOSECONDS_SINCE => Some("--modify-window=-1".to_owned()),
+        CopyPath::Host(_) => Some("--checksum".to_owned()),
+        CopyPath::Guest { .. } => None,
     });
     args.extend(["-e".to_owned(), shell.to_owned(), "--".to_owned()]);
     args.extend([from, to].map(|path| rsync_word(&whole_directory(path, version))));
@@ -138,8 +147,10 @@ mod tests {
             ]
         );
         let back = mirror_args(Mirror::DryRun, Version(3, 1, 3), "ssh", &there, &here);
-        assert_eq!(back[5..7], ["--dry-run", "--itemize-changes"]);
-        assert_eq!(back[10..], ["u@127.0.0.1:'/home/u.guest/a b/'", "/a b/"]);
+        assert_eq!(back[5..8], ["--dry-run", "--itemize-changes", "--modify-window=-1"]);
+        let old = mirror_args(Mirror::Quiet, Version(2, 6, 9), "ssh", &there, &here);
+        assert_eq!(old[5..7], ["-q", "--checksum"]);
+        assert_eq!(back[11..], ["u@127.0.0.1:'/home/u.guest/a b/'", "/a b/"]);
     }
 
     #[test]
