@@ -7,6 +7,12 @@
 
 /// A new instance: its directory, its disk, its key, and nothing left of one that cannot be made.
 mod create;
+/// Additional disks: made, shown, grown, freed, removed, and lent to one instance at a time.
+mod disk;
+/// A copy of an instance, another name, protection and a fresh beginning; nothing is left half-made.
+mod clone;
+/// States of an instance that it can go back to.
+mod snapshot;
 /// Images come over http(s) whole or not at all, once for all, and are kept.
 mod download;
 /// From Stopped to READY, and what is said on the way.
@@ -33,6 +39,14 @@ mod generate;
 mod debug;
 /// Commands in the guest, with their output and their exit codes.
 mod shell;
+/// Files come and go between host and guest, by scp or rsync.
+mod copy;
+/// Networks are listed, made and deleted in a file that stays the user's.
+mod network;
+/// Instances are started by the system, with the user's own settings.
+mod autostart;
+/// This program under the names of upstream's wrappers.
+mod wrappers;
 /// A file can be checked without making anything.
 mod validate;
 /// A template is found wherever it is, and becomes one text that needs no other.

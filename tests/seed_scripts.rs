@@ -408,6 +408,7 @@ fn values() -> Values {
         tcp_dns_port: 0,
         vm_type: "qemu".to_owned(),
         mount_type: String::new(),
+        disks: Vec::new(),
         plain: false,
         timezone: String::new(),
         upgrade_packages: false,

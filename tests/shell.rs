@@ -1,6 +1,8 @@
 //! Commands in the guest, with their output and their exit codes.
 
-use crate::support::World;
+use std::path::PathBuf;
+
+use crate::support::{Run, World, say};
 
 #[test]
 fn a_command_runs_in_the_guest_and_its_exit_code_is_ours() {
@@ -59,4 +61,143 @@ fn the_shared_connection_carries_the_session() {
         assert!(last.contains(words), "{words}: {last}");
     }
     assert!(last.starts_with("-F\n/dev/null\n"), "no configuration of the user takes part: {last}");
+}
+
+#[test]
+fn the_shared_connection_is_made_anew_where_that_is_asked_for() {
+    let world = World::new();
+    world.start("x");
+    world.limactl(["shell", "--reconnect", "x", "true"]).run().done();
+    let calls = std::fs::read_to_string(world.path("ssh.argv")).unwrap();
+    assert_eq!(calls.matches("-O\nexit\n").count(), 1, "{calls}");
+}
+
+#[test]
+fn the_environment_goes_along_where_that_is_asked_for() {
+    let world = World::new();
+    world.start("x");
+    let show = ["sh", "-c", "echo ${FOO-none} ${LIMA_X-none}"];
+    let call = |words: &[&str]| world.limactl([&["shell"], words, &["x"], &show].concat()).env("FOO", "a b");
+    call(&["--preserve-env"]).env("LIMA_X", "1").stdout("a b 1\n").run().done();
+    let run = call(&["--preserve-env"]).env("LIMA_X", "1").env("LIMA_SHELLENV_BLOCK", "+LIMA_X");
+    run.stdout("a b none\n").run().done();
+    let words =
+        "Invalid LIMA_SHELLENV_BLOCK pattern: pattern `A-B` contains invalid character `-` at position 1";
+    call(&["--preserve-env"]).env("LIMA_SHELLENV_BLOCK", "A-B").fatal(words).run().done();
+}
+
+#[test]
+fn a_stopped_instance_is_started_where_that_is_asked_for() {
+    let world = World::new();
+    world.create("x");
+    let seen = world.limactl(["shell", "--start", "x", "echo", "up"]).seen().succeeded();
+    assert_eq!(seen.stdout, "up\n");
+    assert_eq!(world.status("x"), "Running");
+}
+
+/// A World with an instance whose user's home is known, a directory to sync, and rsync; `None`, with a line that says so, without it.
+struct Synced {
+    world: World,
+    /// Named so that every quote matters.
+    host: PathBuf,
+    guest: PathBuf,
+}
+
+impl Synced {
+    fn new() -> Option<Synced> {
+        if !std::path::Path::new("/usr/bin/rsync").exists() {
+            say("skipped: a test of `shell --sync`, because rsync is not installed");
+            return None;
+        }
+        let world = World::new();
+        let home = world.path("guest/home");
+        world.start_with("x", &format!("user:\n  home: {}\n", home.display()));
+        let host = world.path("my 'own' \"src\"");
+        std::fs::create_dir_all(host.join("old")).unwrap();
+        for (name, text) in [("foo", "foo\n"), ("bar", "bar\n"), ("old/x", "x\n")] {
+            std::fs::write(host.join(name), text).unwrap();
+        }
+        let guest = PathBuf::from(format!("{}{}", home.display(), host.display()));
+        Some(Synced { world, host, guest })
+    }
+
+    fn shell(&self, script: &str) -> Run {
+        let dir = self.host.display().to_string();
+        self.world.limactl(["shell", "--sync", &dir, "x", "sh", "-c", script])
+    }
+
+    fn host_file(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(self.host.join(name)).ok()
+    }
+
+    /// The same with a person at a terminal, who presses these keys when he is asked.
+    fn asked(&self, script: &str, keys: &str) -> String {
+        let inner = format!("exec '{}' shell --sync . x sh -c '{script}'", env!("CARGO_BIN_EXE_limactl"));
+        let mut command = self.world.command("script");
+        command.current_dir(&self.host).env("PAGER", "cat").env("TERM", "xterm");
+        command.args(["-qec", &inner, "/dev/null"]);
+        let seen = Run::new(command, self.world.root()).stdin(keys).seen();
+        seen.stdout
+    }
+}
+
+#[test]
+fn changes_of_a_synced_directory_come_back_and_the_copy_goes() {
+    let Some(synced) = Synced::new() else { return };
+    let at =
+        format!("{}\n", synced.guest.display()).replace(&synced.world.root().display().to_string(), "<W>");
+    let script = "pwd; echo new >foo; rm -r bar old; mkdir dir; echo y >dir/y; chmod 700 foo; ln -s foo link";
+    synced.shell(script).stdout(&at).run().done();
+    assert_eq!(synced.host_file("foo").unwrap(), "new\n");
+    assert_eq!(synced.host_file("dir/y").unwrap(), "y\n");
+    assert_eq!(synced.host_file("link").unwrap(), "new\n");
+    assert!(synced.host_file("bar").is_none() && !synced.host.join("old").exists());
+    assert!(!synced.guest.exists() && synced.guest.parent().unwrap().exists());
+}
+
+#[test]
+fn a_command_that_fails_brings_nothing_back() {
+    let Some(synced) = Synced::new() else { return };
+    let seen = synced.shell("echo new >foo; exit 7").seen().ended_with(7);
+    seen.says(
+        "The command failed, so nothing is synced back; the copy stays in the guest in `<W>/guest/home",
+    )
+    .done();
+    assert_eq!(synced.host_file("foo").unwrap(), "foo\n");
+    assert!(synced.guest.join("foo").exists());
+}
+
+#[test]
+fn a_person_at_a_terminal_is_asked() {
+    let Some(synced) = Synced::new() else { return };
+    let (down, enter) = ("\x1b[B", "\r");
+    let shown = synced.asked("rm bar", &format!("{down}{enter}"));
+    assert!(shown.contains("Accept the changes? (added: 0, deleted: 1, modified: 0, metadata: "), "{shown}");
+    assert!(synced.host_file("bar").is_some() && !synced.guest.exists(), "No discards: {shown}");
+    let shown = synced.asked("echo new >foo", &format!("{down}{down}{enter}{enter}"));
+    assert!(shown.contains("-foo") && shown.contains("+new"), "View shows the difference: {shown}");
+    assert_eq!(synced.host_file("foo").unwrap(), "new\n", "Yes accepts: {shown}");
+    assert!(!synced.guest.exists());
+    let shown = synced.asked("true", "");
+    assert!(shown.contains("No changes detected"), "{shown}");
+    assert!(!synced.guest.exists());
+}
+
+#[test]
+fn what_cannot_be_synced_is_told_before_anything_happens() {
+    let Some(synced) = Synced::new() else { return };
+    let world = &synced.world;
+    world.create_with("m", "mounts:\n- location: /usr\n");
+    let answer = |words: &[&str], answer: &str| {
+        let seen = world.limactl([&["shell"], words].concat()).seen().ended_with(1);
+        seen.says(answer).done();
+    };
+    answer(&["--sync", ".", "--workdir", "/x", "x"], "cannot use `--sync` together with `--workdir`");
+    answer(&["--sync", ".", "m"], "cannot use `--sync` with an instance that has mounts");
+    answer(&["--sync", "/usr", "x"], "(Hint: cd to a deeper directory)");
+    answer(&["--sync", "nosuch", "x"], "cannot sync `nosuch`: no such file or directory");
+    let run = world.limactl(["shell", "--sync", ".", "x"]).env("PATH", &world.path_without("rsync"));
+    run.fatal("`--sync` needs rsync on the host: exec: \"rsync\": executable file not found in $PATH")
+        .run()
+        .done();
 }

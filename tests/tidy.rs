@@ -143,8 +143,10 @@ fn arrows_point_down() {
     const FACTS: &[&str] = &["http", "home", "config", "query", "document", "process", "sys"];
     let stories: &[&str] = &[&["driver", "dns", "ssh", "guest", "image", "seed"], FACTS].concat();
     let allowed: &[(&str, &[&str])] = &[
-        ("instance", &[stories, &["hostagent"]].concat()),
-        ("hostagent", stories),
+        ("instance", &[stories, &["hostagent", "disks"]].concat()),
+        ("hostagent", &[stories, &["disks"]].concat()),
+        // The lowest of the stories.
+        ("disks", &[&["image"], FACTS].concat()),
         ("driver", FACTS),
         ("dns", FACTS),
         ("ssh", FACTS),

@@ -30,6 +30,8 @@ pub struct App {
     pub debug: bool,
     /// Whether questions may be asked.
     pub tty: bool,
+    /// `--yes` was given.
+    pub yes: bool,
     /// `--tty=true` was given, as opposed to concluded.
     pub tty_demanded: bool,
 }
@@ -45,8 +47,14 @@ impl App {
             logger: adjust(logger, global, is_agent)?,
             debug: global.debug,
             tty,
+            yes: global.yes,
             tty_demanded: global.tty == Some(true),
         })
+    }
+
+    /// Without any flag.
+    pub fn with_defaults(logger: Logger) -> App {
+        App { logger, debug: false, tty: std::io::stdout().is_terminal(), tty_demanded: false, yes: false }
     }
 
     /// Collects what the machine says and finds `LIMA_HOME`.

@@ -6,7 +6,8 @@ use clap::Args;
 use super::context::App;
 use super::edits::{self as flags, EditArgs};
 use super::locator::{self, Target};
-use super::{Outcome, print};
+use super::prompt::{self, Choice};
+use super::{Outcome, editor, print, rejected};
 use crate::config::edits::{self, Edit};
 use crate::driver;
 use crate::home::InstanceDir;
@@ -71,8 +72,9 @@ pub fn run(args: CreateArgs, app: &App) -> Outcome {
             (name, library.read_at(&typed, place)?)
         }
     };
-    create(&context, &name, &library, &template, &edits, app)?;
-    tracing::info!("Run `limactl start {name}` to start the instance.");
+    if create(&context, &name, &library, &template, &edits, app)? == Created::Yes {
+        tracing::info!("Run `limactl start {name}` to start the instance.");
+    }
     Ok(())
 }
 
@@ -96,7 +98,15 @@ impl SourceArgs {
     }
 }
 
-/// Makes instance `name` from a template and the flags.
+/// What became of the wish for a new instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    Yes,
+    /// Somebody chose to leave it, at the menu or in the editor.
+    GivenUp,
+}
+
+/// Makes instance `name` from a template and the flags; on a terminal, from what a person makes of it.
 pub fn create(
     context: &Context,
     name: &str,
@@ -104,20 +114,89 @@ pub fn create(
     template: &Template,
     edits: &[Edit],
     app: &App,
-) -> Outcome {
+) -> Result<Created, anyhow::Error> {
     warn_of_root(context);
+    let text = match app.tty {
+        false => {
+            let text = with_flags(context, library, template, edits)?;
+            tracing::info!("Terminal is not available, proceeding without opening an editor");
+            Some(text)
+        }
+        true => chosen(context, name, library, template, edits)?,
+    };
+    let Some(text) = text else { return Ok(Created::GivenUp) };
+    let new =
+        NewInstance { name: name.to_owned(), text: text.clone().into_bytes(), label: template.typed.clone() };
+    match instance::create(context, &new) {
+        Ok(_) => Ok(Created::Yes),
+        // Only a person's work is worth keeping; a file and flags are still there.
+        Err(error @ instance::Error::Load(_)) if app.tty => {
+            Err(rejected::kept_text(context, &text, error.into()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn with_flags(
+    context: &Context,
+    library: &Library,
+    template: &Template,
+    edits: &[Edit],
+) -> Result<String, anyhow::Error> {
     let base = context.home.base_yaml();
     let text = Embedding::new(library, Depth::All).run(template, Some(&base))?;
-    let text = edits::apply(&text, edits)
-        .with_context(|| format!("cannot apply the flags to `{}`", template.typed))?;
-    if app.tty {
-        tracing::info!("Proceeding without opening an editor, which is not in this version yet");
-    } else {
-        tracing::info!("Terminal is not available, proceeding without opening an editor");
+    edits::apply(&text, edits).with_context(|| format!("cannot apply the flags to `{}`", template.typed))
+}
+
+/// Asks until there is a text to go on with; `None` if there is to be none.
+fn chosen(
+    context: &Context,
+    name: &str,
+    library: &Library,
+    template: &Template,
+    edits: &[Edit],
+) -> Result<Option<String>, anyhow::Error> {
+    let mut other: Option<Template> = None;
+    loop {
+        let template = other.as_ref().unwrap_or(template);
+        let text = with_flags(context, library, template, edits)?;
+        match prompt::creation(name)? {
+            Choice::Proceed => return Ok(Some(text)),
+            Choice::Edit => return by_hand(context, name, library, template, &text),
+            Choice::OtherTemplate => {
+                let listed = library.list()?;
+                let names: Vec<&str> = listed
+                    .iter()
+                    .map(|found| found.name.as_str())
+                    .filter(|name| !name.starts_with('_'))
+                    .collect();
+                if let Some(name) = prompt::template(&names)? {
+                    other = Some(library.read(&format!("template:{name}"))?);
+                }
+            }
+            Choice::Leave => {
+                tracing::info!("No instance was created");
+                return Ok(None);
+            }
+        }
     }
-    let new = NewInstance { name: name.to_owned(), text: text.into_bytes(), label: template.typed.clone() };
-    instance::create(context, &new)?;
-    Ok(())
+}
+
+/// What a person made of the text. Bases that were written in are embedded; `base.yaml`, which is in the text already, is not again.
+fn by_hand(
+    context: &Context,
+    name: &str,
+    library: &Library,
+    template: &Template,
+    text: &str,
+) -> Result<Option<String>, anyhow::Error> {
+    let about = format!("The configuration of the new instance \"{name}\".");
+    let Some(text) = editor::open(text, &about, &context.home, &context.host)? else {
+        tracing::info!("Aborting, as requested by saving the file with empty content");
+        return Ok(None);
+    };
+    let edited = Template { text: text.into_bytes(), ..template.clone() };
+    Ok(Some(Embedding::new(library, Depth::All).run(&edited, None)?))
 }
 
 /// Whether something has that name, even if it is not an instance that could be used.

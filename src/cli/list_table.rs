@@ -75,8 +75,8 @@ impl Columns {
     }
 }
 
-/// Pads all cells but the last of each row.
-fn align(rows: &[Vec<String>]) -> String {
+/// A table: all cells but the last of each row are padded to the width of their column.
+pub fn align(rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.max().unwrap_or(0) + GAP

@@ -9,21 +9,30 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this room is for")]
 
+mod autostart;
+mod clone;
 mod context;
 mod complete;
 mod complete_words;
 mod completion;
+mod copy;
 mod create;
 mod debug;
 mod delete;
+mod edit;
+mod disk;
 mod edit_values;
+mod editor;
 mod edits;
+mod factory_reset;
 mod expressions;
 mod generate_doc;
 mod generate_jsonschema;
 mod go_text;
+mod guest_install;
 mod help;
 mod host;
+mod host_networks;
 mod hostagent;
 mod info;
 mod list;
@@ -32,21 +41,29 @@ mod list_table;
 mod list_template;
 mod locator;
 pub mod logging;
+mod network;
 mod manual;
 mod paint;
 mod planned;
 mod plugins;
+mod prompt;
+mod protect;
 mod progress;
 mod prune;
+mod rejected;
 mod report;
 mod restart;
 mod screenshot;
 mod shell;
 mod shell_env;
+mod shell_script;
+mod shell_sync;
 mod show_ssh;
+mod snapshot;
 mod ssh_profile;
 mod start;
 mod stop;
+mod sudoers;
 mod suggest;
 mod template;
 mod tree;
@@ -55,6 +72,7 @@ mod validate;
 mod watch;
 mod watch_text;
 mod words;
+mod wrappers;
 mod yaml_text;
 mod yq;
 mod yq_flags;
@@ -68,6 +86,9 @@ use logging::Logger;
 use plugins::Places;
 use tree::Action;
 use words::{Request, Sorted};
+use wrappers::{Plan, Wrapper};
+
+use crate::process;
 
 /// What a command comes to.
 type Outcome = Result<(), anyhow::Error>;
@@ -84,7 +105,15 @@ fn answer(logger: Logger) -> ExitCode {
     if let Some(words) = yq::words(&argv) {
         return yq::run(words);
     }
-    let words: Vec<String> = argv.into_iter().skip(1).collect();
+    let wrapper = argv.first().and_then(|name| Wrapper::called(name));
+    let mut words: Vec<String> = argv.into_iter().skip(1).collect();
+    if let Some(wrapper) = wrapper {
+        match wrap(wrapper, words, logger) {
+            Ok(Some(resolved)) => words = resolved,
+            Ok(None) => return ExitCode::SUCCESS,
+            Err(error) => return report::finish(Err(error), &logger),
+        }
+    }
     let mut root = tree::command();
     root.build();
     let places = Places::of_this_process();
@@ -113,6 +142,21 @@ fn answer(logger: Logger) -> ExitCode {
             Err(error) => report::finish(Err(error), &logger),
         },
         Ok(Request::Run(sorted)) => run_sorted(root, &sorted, logger),
+    }
+}
+
+/// The words for limactl that a wrapper's call comes to; `None` if all is done.
+fn wrap(wrapper: Wrapper, words: Vec<String>, logger: Logger) -> Result<Option<Vec<String>>, anyhow::Error> {
+    let context = App::with_defaults(logger).context()?;
+    match wrapper.plan(words, &context)? {
+        Plan::Print(text) => print(text).map(|()| None),
+        Plan::Client { program, variable, args } => {
+            Err(process::replace(&mut wrappers::client(program, &variable, &args)).into())
+        }
+        Plan::Limactl(words) => match context.host.env("LIMACTL") {
+            Some(other) => Err(process::replace(std::process::Command::new(other).args(words)).into()),
+            None => Ok(Some(words)),
+        },
     }
 }
 
@@ -151,14 +195,28 @@ fn run_action(action: Option<Action>, sorted: &Sorted, app: &App) -> Outcome {
         Some(Action::Stop(args)) => stop::run(args, app),
         Some(Action::Restart(args)) => restart::run(args, app),
         Some(Action::Delete(args)) => delete::run(args, app),
+        Some(Action::Clone(args)) => clone::clone(args, app),
+        Some(Action::Rename(args)) => clone::rename(args, app),
+        Some(Action::Protect(args)) => protect::protect(args, app),
+        Some(Action::Unprotect(args)) => protect::unprotect(args, app),
+        Some(Action::FactoryReset(args)) => factory_reset::run(args, app),
+        Some(Action::Snapshot(args)) => snapshot::run(args, app),
+        Some(Action::Disk(args)) => disk::run(args, app),
         Some(Action::List(args)) => list::run(args, app),
         Some(Action::Shell(args)) => shell::run(args, app),
+        Some(Action::Edit(args)) => edit::run(args, app),
         Some(Action::Validate(args)) => validate::run(args, app),
         Some(Action::Prune(args)) => prune::run(args, app),
         Some(Action::Template(args)) => template::run(args, app),
         Some(Action::ShowSsh(args)) => show_ssh::run(args, app),
         Some(Action::Info(args)) => info::run(args, app),
         Some(Action::Debug(args)) => debug::run(args),
+        Some(Action::Copy(args)) => copy::run(args, app),
+        Some(Action::Autostart(args)) => autostart::run(args, app),
+        Some(Action::StartAtLogin(args)) => autostart::start_at_login(&args, app),
+        Some(Action::GuestInstall(args)) => guest_install::run(&args, app),
+        Some(Action::Network(args)) => network::run(args, app),
+        Some(Action::Sudoers(args)) => sudoers::run(&args, app),
         Some(Action::Watch(args)) => watch::run(args, app),
         Some(Action::Screenshot(args)) => screenshot::run(args, app),
         Some(Action::GenerateDoc(args)) => generate_doc::run(args, app),

@@ -1,4 +1,4 @@
-//! Commands and flags of Lima that this version does not have yet. They are known by name, so that using one is refused in one clear line
+//! Commands of Lima that this version does not have yet. They are known by name, so that using one is refused in one clear line
 //! instead of being taken for a mistake, and never ignored.
 
 use clap::{Arg, ArgAction, Command};
@@ -10,201 +10,80 @@ const NOT_YET: &str = "(not in this version)";
 
 struct Planned {
     name: &'static str,
-    aliases: &'static [&'static str],
     about: &'static str,
-    /// Words behind the command, `""` for none. A last word with `...` may be repeated; words in brackets may be left out.
+    /// Words behind the command, all of them required.
     words: &'static str,
-    /// `name` is a boolean, `name=` has a value; a letter and a comma in front are the short form.
+    /// `name=` has a value; a letter and a comma in front are the short form.
     flags: &'static [&'static str],
-    commands: &'static [Planned],
     hidden: bool,
 }
 
-const fn command(
-    name: &'static str,
-    about: &'static str,
-    words: &'static str,
-    flags: &'static [&'static str],
-) -> Planned {
-    Planned { name, aliases: &[], about, words, flags, commands: &[], hidden: false }
-}
-
-const fn group(name: &'static str, about: &'static str, commands: &'static [Planned]) -> Planned {
-    Planned { commands, ..command(name, about, "", &[]) }
-}
-
-const fn aliased(aliases: &'static [&'static str], planned: Planned) -> Planned {
-    Planned { aliases, ..planned }
-}
-
-const fn hidden(planned: Planned) -> Planned {
-    Planned { hidden: true, ..planned }
-}
-
 const COMMANDS: &[Planned] = &[
-    aliased(
-        &["cp"],
-        command(
-            "copy",
-            "Copy files between host and guest",
-            "SOURCE TARGET...",
-            &["backend=", "r,recursive", "v,verbose"],
-        ),
-    ),
-    command("edit", "Change the configuration of an instance or a file", "[INSTANCE|FILE.yaml]", &["start"]),
-    command("factory-reset", "Bring an instance back to its first start", "[INSTANCE]", &[]),
-    group(
-        "disk",
-        "Look after additional disks",
-        &[
-            command("create", "Make a disk", "DISK", &["format=", "size="]),
-            aliased(&["ls"], command("list", "List disks", "[DISK...]", &["json"])),
-            aliased(&["remove", "rm"], command("delete", "Delete disks", "DISK...", &["f,force"])),
-            command("unlock", "Free disks of a crashed instance", "DISK...", &[]),
-            command("resize", "Change the size of a disk", "DISK", &["size="]),
-            command("import", "Take a file in as a disk", "DISK FILE", &[]),
-        ],
-    ),
-    group(
-        "snapshot",
-        "Look after snapshots",
-        &[
-            aliased(&["save"], command("create", "Make a snapshot", "INSTANCE", &["tag="])),
-            aliased(&["load"], command("apply", "Go back to a snapshot", "INSTANCE", &["tag="])),
-            aliased(&["del"], command("delete", "Delete a snapshot", "INSTANCE", &["tag="])),
-            aliased(&["ls"], command("list", "List snapshots", "INSTANCE", &["q,quiet"])),
-        ],
-    ),
-    command("protect", "Keep instances from being deleted by accident", "INSTANCE...", &[]),
-    command("unprotect", "Allow instances to be deleted again", "INSTANCE...", &[]),
-    command("tunnel", "Open a tunnel into the guest's network", "INSTANCE", &["socks-port=", "type="]),
-    command("sudoers", "Print the sudoers file for managed networks", "[FILE]", &["check"]),
-    group(
-        "autostart",
-        "Start instances at login",
-        &[
-            command("enable", "Start an instance at login", "INSTANCE", &["condition=", "user="]),
-            command("disable", "Do not start an instance at login", "INSTANCE", &[]),
-        ],
-    ),
-    group(
-        "network",
-        "Look after networks",
-        &[
-            aliased(&["ls"], command("list", "List networks", "[NAME...]", &["json"])),
-            command("create", "Make a network", "NAME", &["gateway=", "interface=", "mode="]),
-            aliased(&["remove", "rm"], command("delete", "Delete networks", "NAME...", &["f,force"])),
-        ],
-    ),
-    command("clone", "Make an instance that is a copy of another", "OLD NEW", &["start"]),
-    command("rename", "Give an instance another name", "OLD NEW", &["start"]),
-    hidden(command("start-at-login", "Old form of autostart", "[INSTANCE]", &["enabled"])),
-    hidden(command(
-        "usernet",
-        "The daemon of a user-mode network",
-        "",
-        &["p,pidfile=", "e,endpoint=", "listen-qemu=", "listen=", "subnet=", "mtu=", "leases="],
-    )),
-    hidden(command("guest-install", "Put the guest agent into a guest", "[INSTANCE]", &[])),
+    Planned {
+        name: "tunnel",
+        about: "Open a tunnel into the guest's network",
+        words: "INSTANCE",
+        flags: &["socks-port=", "type="],
+        hidden: false,
+    },
+    Planned {
+        name: "usernet",
+        about: "The daemon of a user-mode network",
+        words: "",
+        flags: &["p,pidfile=", "e,endpoint=", "listen-qemu=", "listen=", "subnet=", "mtu=", "leases="],
+        hidden: true,
+    },
 ];
-
-/// The flags that come later, of commands that are here.
-const FLAGS: &[(&str, &[&[&str]])] = &[("shell", &[&["sync="]])];
 
 /// Adds everything that is planned to the commands that are here.
 pub fn add_to(root: Command) -> Command {
-    let root = COMMANDS.iter().fold(root, |root, planned| root.subcommand(planned.declare("limactl")));
-    FLAGS.iter().fold(root, |root, (name, flags)| {
-        let names = flags.iter().copied().flatten();
-        root.mut_subcommand(name, |command| names.fold(command, |command, spec| command.arg(flag(spec))))
-    })
+    COMMANDS.iter().fold(root, |root, planned| root.subcommand(planned.declare("limactl")))
 }
 
-/// What of a command line is not there yet, as users call it: the command, or else its first flag of that kind.
+/// What of a command line is not there yet, as users call it.
 pub fn refusal(line: &Sorted) -> Option<String> {
-    if COMMANDS.iter().any(|command| line.path.first().is_some_and(|word| word == command.name)) {
-        return Some(format!("`limactl {}`", line.path.join(" ")));
-    }
-    let command = line.path.join(" ");
-    let (_, planned) = FLAGS.iter().find(|(name, _)| *name == command)?;
-    let is_planned = |flag: &String| planned.iter().copied().flatten().any(|spec| long_name(spec) == flag);
-    let flag = line.flags.iter().find(|flag| is_planned(flag))?;
-    Some(format!("flag `--{flag}` of `limactl {command}`"))
+    let is_planned =
+        COMMANDS.iter().any(|command| line.path.first().is_some_and(|word| word == command.name));
+    is_planned.then(|| format!("`limactl {}`", line.path.join(" ")))
 }
 
 impl Planned {
     fn declare(&self, parent: &str) -> Command {
-        let name = format!("{parent} {}", self.name);
-        let usage = format!("{name} {} [flags]", self.words).replace("  ", " ");
-        let mut command = Command::new(self.name)
-            .aliases(self.aliases)
+        let usage = format!("{parent} {} {} [flags]", self.name, self.words).replace("  ", " ");
+        let command = Command::new(self.name)
             .about(format!("{} {NOT_YET}", self.about))
             .override_usage(usage)
             .hide(self.hidden);
-        for (index, word) in self.words.split_whitespace().enumerate() {
-            let optional = word.starts_with('[');
-            let mut positional = Arg::new(format!("word{index}")).required(!optional);
-            if word.contains("...") {
-                positional = positional.action(ArgAction::Append);
-            }
-            command = command.arg(positional);
-        }
-        for spec in self.flags {
-            command = command.arg(flag(spec));
-        }
-        for sub in self.commands {
-            command = command.subcommand(sub.declare(&name));
-        }
-        command
+        let words = self.words.split_whitespace().map(|word| Arg::new(word).required(true));
+        command.args(words).args(self.flags.iter().map(|spec| flag(spec)))
     }
-}
-
-fn long_name(spec: &str) -> &str {
-    let spec = spec.split_once(',').map_or(spec, |(_, long)| long);
-    spec.trim_end_matches('=')
 }
 
 fn flag(spec: &'static str) -> Arg {
-    let long = long_name(spec);
-    let mut arg = Arg::new(long).long(long).help(NOT_YET);
-    if let Some((short, _)) = spec.split_once(',') {
-        arg = arg.short(short.chars().next());
-    }
-    arg.action(if spec.ends_with('=') { ArgAction::Append } else { ArgAction::SetTrue })
+    let (short, long) = match spec.split_once(',') {
+        Some((short, long)) => (short.chars().next(), long),
+        None => (None, spec),
+    };
+    let long = long.trim_end_matches('=');
+    Arg::new(long).long(long).short(short).help(NOT_YET).action(ArgAction::Append)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::words::is_boolean;
 
-    fn refusal_of(path: &str, flags: &[&str]) -> Option<String> {
+    fn refusal_of(path: &str) -> Option<String> {
         refusal(&Sorted {
             path: path.split(' ').map(str::to_owned).collect(),
-            flags: flags.iter().map(|flag| flag.to_string()).collect(),
+            flags: Vec::new(),
             argv: Vec::new(),
         })
     }
 
     #[test]
-    fn commands_and_flags_are_refused_by_name() {
-        assert_eq!(refusal_of("disk create", &["size"]), Some("`limactl disk create`".into()));
-        assert_eq!(refusal_of("shell", &["sync"]), Some("flag `--sync` of `limactl shell`".into()));
-        assert_eq!(refusal_of("template yq", &[]), None);
-        assert_eq!(refusal_of("create", &["cpus"]), None);
-        assert_eq!(refusal_of("list", &["json"]), None);
-    }
-
-    #[test]
-    fn every_planned_flag_belongs_to_a_command_that_is_here_and_is_no_boolean_by_mistake() {
-        let root = super::super::tree::command();
-        for (name, flags) in FLAGS {
-            let command = root.find_subcommand(name).unwrap();
-            for spec in flags.iter().copied().flatten() {
-                let arg =
-                    command.get_arguments().find(|arg| arg.get_long() == Some(long_name(spec))).unwrap();
-                assert_eq!(is_boolean(arg), !spec.ends_with('='), "{name} {spec}");
-            }
-        }
+    fn commands_are_refused_by_name() {
+        assert_eq!(refusal_of("usernet"), Some("`limactl usernet`".into()));
+        assert_eq!(refusal_of("template yq"), None);
+        assert_eq!(refusal_of("create"), None);
     }
 }

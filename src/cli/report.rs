@@ -4,6 +4,8 @@
 //! |---|---|
 //! | done, help, version | 0 |
 //! | an error | 1, with one fatal record |
+//! | `shell`, `copy` | that of ssh, scp or rsync, which takes limactl's place; nothing is added |
+//! | `shell --sync` | ssh's; nothing is added |
 //! | `start`, when a playbook failed | `ansible-playbook`'s, with one fatal record |
 //! | `shell` | ssh's, which takes limactl's place; nothing is added |
 //! | a defect of limactl itself (a panic) | 2, with one fatal record |
@@ -11,12 +13,24 @@
 use std::process::ExitCode;
 
 use super::logging::{self, Logger};
-use crate::instance;
 use crate::process::words::chain;
+use crate::{disks, instance};
 
 /// Everything that went wrong with several instances, as one error; none if nothing did.
 pub fn all(failures: Vec<String>) -> Result<(), anyhow::Error> {
     if failures.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(failures.join("\n"))) }
+}
+
+/// A program that ran in limactl's name and failed; it has said why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("exit status {0}")]
+pub struct ChildExit(u8);
+
+impl From<std::process::ExitStatus> for ChildExit {
+    /// A signal counts as 255.
+    fn from(status: std::process::ExitStatus) -> ChildExit {
+        ChildExit(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
+    }
 }
 
 /// Tells how a command ended and gives its exit code.
@@ -24,9 +38,14 @@ pub fn finish(result: Result<(), anyhow::Error>, logger: &Logger) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
+    if let Some(ChildExit(code)) = error.downcast_ref::<ChildExit>() {
+        return ExitCode::from(*code);
+    }
     let mut text = chain(error.as_ref());
     let known = error.chain().find_map(|cause| cause.downcast_ref::<instance::Error>());
-    if let Some(hint) = known.and_then(instance::Error::hint) {
+    let of_disks = error.chain().find_map(|cause| cause.downcast_ref::<disks::Error>());
+    let hint = known.and_then(instance::Error::hint).or_else(|| of_disks.and_then(disks::Error::hint));
+    if let Some(hint) = hint {
         text.push_str(&format!(" (hint: {hint})"));
     }
     logger.fatal(&text);

@@ -7,8 +7,8 @@ use clap::Args;
 use super::Outcome;
 use super::context::App;
 use super::edits::EditArgs;
-use super::start;
-use crate::instance::{self, StartOptions, Status};
+use super::{rejected, start};
+use crate::instance::{self, Change, StartOptions, Status};
 
 /// Restart an instance
 ///
@@ -33,9 +33,8 @@ pub fn run(args: RestartArgs, app: &App) -> Outcome {
     let name = args.name.as_deref().unwrap_or("default");
     let found = instance::inspect(&context, name)?;
     let edits = args.edits.edits(&context.host)?;
-    if !edits.is_empty() {
-        instance::edit(&context, name, &edits)?;
-    }
+    let changed = instance::change(&context, name, Change::Edits(&edits));
+    changed.map_err(|error| rejected::kept(&context, error))?;
     if args.force {
         instance::stop_forcibly(&context, name)?;
     } else if found.status == Status::Running {

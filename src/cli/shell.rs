@@ -1,13 +1,20 @@
-//! `limactl shell`: a shell or a command in the guest. ssh takes limactl's place, so its exit code is ours and nothing is added to its output.
+//! `limactl shell`: a shell or a command in the guest. ssh takes limactl's place, so its exit code is ours and nothing is added to its output;
+//! only with `--sync` limactl stays, because there is something left to do (see `shell_sync`).
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 
 use super::context::App;
+use super::prompt;
+use super::report::ChildExit;
+use super::shell_script::{self, Places};
+use super::shell_sync::{self, Joined, Pager, Sync};
 use super::{Outcome, shell_env, ssh_profile, start};
 use crate::home;
 use crate::instance::{self, Context, Instance, StartOptions, Status};
@@ -48,6 +55,9 @@ pub struct ShellArgs {
     /// Start the instance if it is stopped
     #[arg(long)]
     pub start: bool,
+    /// Work on a copy of this directory of the host; the changes come back afterwards
+    #[arg(long, value_name = "DIR")]
+    pub sync: Option<String>,
 }
 
 pub fn run(args: ShellArgs, app: &App) -> Outcome {
@@ -58,6 +68,9 @@ pub fn run(args: ShellArgs, app: &App) -> Outcome {
     }
     let mut found = ssh_profile::find(&context, &name)?;
     ssh_profile::config(&found)?;
+    let prepare = |dir| Sync::prepare(dir, args.workdir.as_deref(), &found, &context);
+    let sync = args.sync.as_deref().filter(|dir| !dir.is_empty()).map(prepare).transpose()?;
+    let env = if args.preserve_env { shell_env::passed_on(&context.host.env)? } else { Vec::new() };
     if found.status == Status::Stopped {
         start_or_refuse(&context, &found, args.start, app)?;
         found = instance::inspect(&context, &name)?;
@@ -67,11 +80,47 @@ pub fn run(args: ShellArgs, app: &App) -> Outcome {
     if args.reconnect {
         drop_master(&context, &found, &client, &options)?;
     }
-    let script = script(&args, &ssh_profile::config(&found)?.user.shell, &command, &context)?;
+    let user = &ssh_profile::config(&found)?.user;
+    let mut places = places(&context, &found);
+    places.workdir = args.workdir.filter(|dir| !dir.is_empty());
+    places.synced = sync.as_ref().map(|sync| sync.guest_dir(&user.home));
+    let shell = args.shell.as_deref().filter(|shell| !shell.is_empty()).unwrap_or(&user.shell);
+    let script = shell_script::script(&places, &env, shell, &command);
     let extra = extra_args(&context, client.facts().version);
     let argv = ssh::session_args(&options, &extra, &found.ssh_address, found.ssh_local_port, &script);
     tracing::debug!("executing ssh (may take a long): {argv:?}");
-    Err(process::replace(&mut client.command(&argv)).into())
+    let mut session = client.command(&argv);
+    match &sync {
+        None => Err(process::replace(&mut session).into()),
+        Some(sync) => run_synced(&sync.with(&context, &found, &client)?, &mut session, &context, app),
+    }
+}
+
+/// The session between the copy there and the way back.
+fn run_synced(joined: &Joined, session: &mut Command, context: &Context, app: &App) -> Outcome {
+    joined.push()?;
+    let status = session.status().context("cannot run ssh")?;
+    if !status.success() {
+        joined.leave();
+        return Err(ChildExit::from(status).into());
+    }
+    joined.pull(shell_sync::may_ask(app.tty), &Pager::of(context))
+}
+
+/// Where the session may begin. Directories of the host count only where the guest has them: mounts that this version makes, or those of an
+/// instance that another program runs.
+fn places(context: &Context, found: &Instance) -> Places {
+    let resolved = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let Some(config) = &found.config else { return Places::default() };
+    let act = found.foreign || !config.inactive_keys.iter().any(|key| key.path == "mounts");
+    let mounts = config.document["mounts"].as_array().filter(|_| act);
+    let locations = mounts.into_iter().flatten().filter_map(|mount| mount["location"].as_str());
+    Places {
+        cwd: Some(resolved(&context.host.cwd)),
+        home: context.host.home.as_deref().map(resolved),
+        mounts: locations.filter_map(|path| Some(resolved(&context.host.expand(path)?))).collect(),
+        ..Places::default()
+    }
 }
 
 /// The instance and the command. One `--` behind the instance is a separator.
@@ -91,54 +140,13 @@ fn split_words(args: &ShellArgs) -> Result<(String, Vec<String>), anyhow::Error>
 
 fn start_or_refuse(context: &Context, found: &Instance, start: bool, app: &App) -> Outcome {
     let name = &found.name;
-    let may_ask = app.tty && std::io::stdin().is_terminal();
-    let wanted = start || may_ask && confirm_start()?;
+    let wanted = start || prompt::start_now(app)?;
     if !wanted {
-        anyhow::bail!("instance `{name}` is stopped, run `limactl start {name}` to start the instance");
+        return ssh_profile::refuse_stopped(found);
     }
     let options =
         StartOptions { timeout: Duration::ZERO, foreground: false, progress: false, announce: false };
     start::start(context, name, &options)
-}
-
-/// Asks on standard error, so that the answer of the command stays alone on standard output. Return means yes.
-fn confirm_start() -> Result<bool, anyhow::Error> {
-    let mut stderr = std::io::stderr();
-    let asked = stderr.write_all(b"? Do you want to start the instance now?  (Y/n) ");
-    asked.and_then(|()| stderr.flush()).context("cannot ask")?;
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    let length = read.context("cannot read the answer")?;
-    let answer = answer.trim().to_ascii_lowercase();
-    Ok(length > 0 && matches!(answer.as_str(), "" | "y" | "yes"))
-}
-
-/// What the guest's login shell is given: change the directory, then become the wanted shell.
-fn script(
-    args: &ShellArgs,
-    configured_shell: &str,
-    command: &[String],
-    context: &Context,
-) -> Result<String, anyhow::Error> {
-    // Mounts are not in this version, so the directory of the host is never in the guest.
-    let change = match &args.workdir {
-        Some(path) => format!("cd {} || exit 1", ssh::quote(path)),
-        None => "false".to_owned(),
-    };
-    let env = if args.preserve_env {
-        let passed = shell_env::passed_on(&context.host.env)?;
-        let words: Vec<String> = passed.iter().map(|word| format!("{} ", ssh::quote(word))).collect();
-        format!("env {}", words.concat())
-    } else {
-        String::new()
-    };
-    let shell = ssh::quote(args.shell.as_deref().unwrap_or(configured_shell));
-    let mut script = format!("{change} ; exec {env}{shell} -l");
-    if !command.is_empty() {
-        let line = ssh::join_with_assignments(command);
-        script.push_str(&format!(" -c {}", ssh::quote(&line)));
-    }
-    Ok(script)
 }
 
 fn extra_args(context: &Context, version: Version) -> Vec<String> {
@@ -184,20 +192,8 @@ mod tests {
             reconnect: false,
             preserve_env: false,
             start: false,
+            sync: None,
         }
-    }
-
-    fn script_of(args: &ShellArgs) -> String {
-        let context = Context {
-            home: home::Home::new("/lh"),
-            host: crate::cli::host::collect().unwrap(),
-            executable: "/limactl".into(),
-            debug: false,
-            relay: Box::new(|_| ()),
-            progress: Box::new(|_| ()),
-        };
-        let (_, command) = split_words(args).unwrap();
-        script(args, "/bin/bash", &command, &context).unwrap()
     }
 
     #[test]
@@ -211,22 +207,6 @@ mod tests {
         assert_eq!(
             split_words(&args(&[])).unwrap_err().to_string(),
             "requires instance name as first argument"
-        );
-    }
-
-    #[test]
-    fn the_script_is_upstreams() {
-        assert_eq!(script_of(&args(&["d"])), "false ; exec /bin/bash -l");
-        assert_eq!(
-            script_of(&args(&["d", "sh", "-c", "echo $HOME"])),
-            r#"false ; exec /bin/bash -l -c 'sh -c '"'"'echo $HOME'"'"''"#
-        );
-        let mut full = args(&["d", "A=b c", "env"]);
-        full.workdir = Some("/x y".into());
-        full.shell = Some("/bin/my sh".into());
-        assert_eq!(
-            script_of(&full),
-            r#"cd '/x y' || exit 1 ; exec '/bin/my sh' -l -c 'A='"'"'b c'"'"' env'"#
         );
     }
 }

@@ -6,10 +6,10 @@ use clap::Args;
 
 use super::Outcome;
 use super::context::App;
-use super::create::{self, SourceArgs};
-use super::go_text;
+use super::create::{self, Created, SourceArgs};
 use super::locator::{self, Target};
-use crate::instance::{self, Context, StartOptions, Started};
+use super::{go_text, rejected};
+use crate::instance::{self, Change, Context, StartOptions, Started};
 use crate::template::Http;
 
 /// Start an instance of Lima
@@ -49,7 +49,9 @@ pub fn run(args: StartArgs, app: &App) -> Outcome {
         Target::Named(name) => {
             let edits = source.edits.edits_with(&source.more, &context.host)?;
             let template = locator::default_template(&library, &name)?;
-            create::create(&context, &name, &library, &template, &edits, app)?;
+            if create::create(&context, &name, &library, &template, &edits, app)? == Created::GivenUp {
+                return Ok(());
+            }
             name
         }
         Target::FromText { name, locator: typed } => {
@@ -60,7 +62,9 @@ pub fn run(args: StartArgs, app: &App) -> Outcome {
             }
             let edits = source.edits.edits_with(&source.more, &context.host)?;
             let template = library.read_at(&typed, place)?;
-            create::create(&context, &name, &library, &template, &edits, app)?;
+            if create::create(&context, &name, &library, &template, &edits, app)? == Created::GivenUp {
+                return Ok(());
+            }
             name
         }
     };
@@ -93,9 +97,8 @@ fn use_existing(context: &Context, name: &str, source: &SourceArgs) -> Outcome {
     create::warn_of_root(context);
     tracing::info!("Using the existing instance `{name}`");
     let edits = source.edits.edits_of_existing(&source.more, name, &context.host)?;
-    if !edits.is_empty() {
-        instance::edit(context, name, &edits)?;
-    }
+    let changed = instance::change(context, name, Change::Edits(&edits));
+    changed.map_err(|error| rejected::kept(context, error))?;
     Ok(())
 }
 

@@ -4,9 +4,11 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::planned;
 use super::usage_error::UsageError;
+use super::{autostart, copy, guest_install, network, sudoers};
 use super::{
-    completion, create, debug, delete, generate_doc, generate_jsonschema, help, hostagent, info, list, prune,
-    restart, screenshot, shell, show_ssh, start, stop, template, validate, watch,
+    clone, completion, create, debug, delete, disk, edit, factory_reset, generate_doc, generate_jsonschema,
+    help, hostagent, info, list, protect, prune, restart, screenshot, shell, show_ssh, snapshot, start, stop,
+    template, validate, watch,
 };
 
 /// The version whose behaviour this program has; templates and instances name it.
@@ -66,13 +68,30 @@ pub enum Action {
     Delete(delete::DeleteArgs),
     #[command(alias = "ls")]
     List(list::ListArgs),
+    Disk(disk::DiskArgs),
+    Snapshot(snapshot::SnapshotArgs),
+    Clone(clone::CloneArgs),
+    Rename(clone::RenameArgs),
+    Protect(protect::ProtectArgs),
+    Unprotect(protect::UnprotectArgs),
+    FactoryReset(factory_reset::FactoryResetArgs),
     Shell(shell::ShellArgs),
+    Edit(edit::EditCommandArgs),
     Validate(validate::ValidateArgs),
     Prune(prune::PruneArgs),
     #[command(alias = "tmpl")]
     Template(template::TemplateArgs),
     ShowSsh(show_ssh::ShowSshArgs),
     Info(info::InfoArgs),
+    #[command(alias = "cp")]
+    Copy(copy::CopyArgs),
+    Network(network::NetworkArgs),
+    Autostart(autostart::AutostartArgs),
+    #[command(hide = true)]
+    StartAtLogin(autostart::StartAtLoginArgs),
+    #[command(hide = true)]
+    GuestInstall(guest_install::GuestInstallArgs),
+    Sudoers(sudoers::SudoersArgs),
     Watch(watch::WatchArgs),
     Screenshot(screenshot::ScreenshotArgs),
     #[command(hide = true)]
@@ -115,7 +134,11 @@ fn usage_error(root: &clap::Command, argv: &[String], error: &clap::Error) -> Us
         std::error::Error::source(error).map_or_else(|| error.kind().to_string(), ToString::to_string);
     let argument = text(ContextKind::InvalidArg);
     let long = argument.split([' ', '=', '[']).next().unwrap_or_default().trim_start_matches('-');
-    let command = argv.get(1).and_then(|name| root.find_subcommand(name)).unwrap_or(root);
+    let mut command = root;
+    for name in argv.iter().skip(1) {
+        let Some(next) = command.find_subcommand(name) else { break };
+        command = next;
+    }
     let flag = command.get_arguments().find(|arg| arg.get_long() == Some(long));
     UsageError::InvalidArgument {
         value: text(ContextKind::InvalidValue),

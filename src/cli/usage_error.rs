@@ -23,6 +23,9 @@ pub enum UsageError {
     InvalidArgument { value: String, flag: String, cause: String },
     #[error("`{command}` {problem}.\nSee `{command} --help`.\n\nUsage:  {usage}\n\n{summary}")]
     Arity { command: String, problem: String, usage: String, summary: String },
+    /// The same where upstream says no more.
+    #[error("{0}")]
+    BareArity(String),
 }
 
 fn did_you_mean(suggestions: &[String]) -> String {

@@ -387,6 +387,9 @@ fn check_arity(command: &Command, path: &[String], words: &[String]) -> Result<(
         None if count < least => format!("requires at least {least} arg(s), only received {count}"),
         _ => return Ok(()),
     };
+    if path.first().is_some_and(|word| word == "snapshot") {
+        return Err(UsageError::BareArity(problem));
+    }
     let usage = command.clone().render_usage().to_string();
     Err(UsageError::Arity {
         command: name,

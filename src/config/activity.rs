@@ -15,6 +15,8 @@ pub enum Effect {
     Acts,
     /// No effect: one warning.
     Warns(&'static str),
+    /// The guest would not be the one that was asked for: start refuses, and create warns.
+    RefusesStart(&'static str),
     /// Not supported: create and start refuse.
     Refuses(&'static str),
 }
@@ -31,7 +33,7 @@ pub struct InactiveKey {
 impl fmt::Display for InactiveKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = match self.effect {
-            Effect::Refuses(_) => "is not supported by this version",
+            Effect::Refuses(_) | Effect::RefusesStart(_) => "is not supported by this version",
             _ => "has no effect in this version",
         };
         write!(f, "field `{}` {verb}: {}", self.path, self.reason)
@@ -58,6 +60,14 @@ const fn refuses(path: &'static str, reason: &'static str, is_set: fn(&LimaYaml,
     Row { path, effect: Effect::Refuses(reason), is_set }
 }
 
+const fn refuses_start(
+    path: &'static str,
+    reason: &'static str,
+    is_set: fn(&LimaYaml, &LimaYaml) -> bool,
+) -> Row {
+    Row { path, effect: Effect::RefusesStart(reason), is_set }
+}
+
 fn is_true(field: Option<bool>) -> bool {
     field == Some(true)
 }
@@ -71,7 +81,8 @@ pub const ROWS: &[Row] = &[
     acts("minimumLimaVersion"),
     acts("base"),
     acts("vmType: qemu"),
-    refuses("vmType", "the only driver is `qemu`", |_, yaml| yaml.vm_type.as_deref() != Some("qemu")),
+    refuses("vmType: vz", "the only driver is `qemu`", |_, yaml| yaml.vm_type.as_deref() == Some("vz")),
+    refuses("vmType: wsl2", "the only driver is `qemu`", |_, yaml| yaml.vm_type.as_deref() == Some("wsl2")),
     acts("os: Linux"),
     refuses("os", "guests other than Linux cannot be set up yet", |_, yaml| {
         yaml.os.as_deref() != Some("Linux")
@@ -86,12 +97,13 @@ pub const ROWS: &[Row] = &[
     acts("cpus"),
     acts("memory"),
     acts("disk"),
-    refuses("additionalDisks", "disks beside the boot disk cannot be attached yet", |_, yaml| {
-        any(&yaml.additional_disks, |_| true)
-    }),
+    acts("additionalDisks"),
     warns("mounts", "directories of the host are not mounted yet", |_, yaml| any(&yaml.mounts, |_| true)),
     warns("mountType", "directories of the host are not mounted yet", |written, yaml| {
         written.mount_type.is_some() && yaml.mounts.is_some()
+    }),
+    refuses("mountType: wsl2", "it belongs to the driver `wsl2`", |_, yaml| {
+        yaml.mount_type.as_deref() == Some("wsl2")
     }),
     acts("mountTypesUnsupported"),
     warns("mountInotify", "directories of the host are not mounted yet", |_, yaml| {
@@ -102,6 +114,10 @@ pub const ROWS: &[Row] = &[
         is_true(yaml.ssh.as_ref().and_then(|ssh| ssh.over_vsock))
     }),
     acts("firmware.legacyBIOS"),
+    refuses("firmware.legacyBIOS: true", "only x86_64 has a BIOS", |_, yaml| {
+        is_true(yaml.firmware.as_ref().and_then(|firmware| firmware.legacy_bios))
+            && yaml.arch.as_deref() != Some("x86_64")
+    }),
     acts("firmware.images"),
     acts("audio"),
     acts("video"),
@@ -131,7 +147,7 @@ pub const ROWS: &[Row] = &[
     }),
     acts("copyToHost"),
     acts("message"),
-    refuses("networks", "only the default network exists yet", |_, yaml| any(&yaml.networks, |_| true)),
+    refuses_start("networks", "only the default network exists yet", |_, yaml| any(&yaml.networks, |_| true)),
     acts("env"),
     acts("param"),
     acts("dns"),
@@ -160,7 +176,7 @@ pub fn inactive(written: &LimaYaml, yaml: &LimaYaml) -> (Vec<InactiveKey>, Vec<I
         match row.effect {
             Effect::Acts => {}
             Effect::Warns(reason) => warned.push(key(reason)),
-            Effect::Refuses(reason) => refused.push(key(reason)),
+            Effect::RefusesStart(reason) | Effect::Refuses(reason) => refused.push(key(reason)),
         }
     }
     (warned, refused)
@@ -173,6 +189,7 @@ pub fn table() -> String {
         let today = match row.effect {
             Effect::Acts => "acts".to_owned(),
             Effect::Warns(reason) => format!("no effect, warns: {reason}"),
+            Effect::RefusesStart(reason) => format!("refused at start: {reason}"),
             Effect::Refuses(reason) => format!("refused at create and start: {reason}"),
         };
         out += &format!("| `{}` | {today} |\n", row.path);

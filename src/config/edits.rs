@@ -444,7 +444,7 @@ provision:
         let servers = ["192.0.2.1", "2001:db8::1"].map(|text| text.parse().unwrap()).to_vec();
         assert_eq!(
             edited("dns: [192.0.2.1]\n", Edit::Dns(servers)),
-            "dns: [192.0.2.1, \"2001:db8::1\"]\nhostResolver:\n  enabled: false\n"
+            "dns: [192.0.2.1, '2001:db8::1']\nhostResolver:\n  enabled: false\n"
         );
     }
 

@@ -217,7 +217,12 @@ fn convert(json: &Json, shape: &Shape, originals: &mut HashMap<usize, Json>) -> 
         },
     };
     if let Some(identity) = identity(&value) {
-        originals.insert(identity, json.clone());
+        // Merging makes every map of a configuration, if only an empty one.
+        let is_absent_map = matches!((shape, json), (Shape::Map(_), Json::Null));
+        originals.insert(
+            identity,
+            if is_absent_map { Json::Object(serde_json::Map::new()) } else { json.clone() },
+        );
     }
     value
 }

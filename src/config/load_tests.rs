@@ -332,7 +332,7 @@ fn keys_that_do_not_act_are_listed_by_name() {
     assert_eq!(
         lines(&config.unsupported),
         [
-            "field `vmType` is not supported by this version: the only driver is `qemu`",
+            "field `vmType: vz` is not supported by this version: the only driver is `qemu`",
             "field `networks` is not supported by this version: only the default network exists yet",
         ]
     );

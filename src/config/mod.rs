@@ -25,6 +25,7 @@ mod load_tests;
 pub mod mac;
 pub mod merge;
 pub mod name;
+pub mod networks;
 pub mod node;
 pub mod paths;
 pub mod places;

@@ -23,6 +23,7 @@ pub fn resolve(yaml: LimaYaml, written: &LimaYaml, place: &Place, host: &HostFac
         cpus: yaml.cpus.and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1),
         memory: size(&yaml.memory),
         disk: size(&yaml.disk),
+        additional_disks: yaml.additional_disks.iter().flatten().map(resolve_disk).collect(),
         ssh: resolve_ssh(yaml.ssh.clone().unwrap_or_default()),
         firmware: Firmware {
             legacy_bios: firmware.legacy_bios.unwrap_or_default(),
@@ -119,6 +120,15 @@ fn resolve_image(image: &written::Image, arch: Arch) -> Image {
             cmdline: kernel.cmdline.unwrap_or_default(),
         }),
         initrd: image.initrd.map(|initrd| file(initrd.location, initrd.digest)),
+    }
+}
+
+fn resolve_disk(disk: &written::AdditionalDisk) -> AdditionalDisk {
+    AdditionalDisk {
+        name: disk.name.clone().unwrap_or_default(),
+        format: disk.format.unwrap_or(true),
+        fs_type: disk.fs_type.clone().unwrap_or_default(),
+        fs_args: disk.fs_args.clone().unwrap_or_default(),
     }
 }
 

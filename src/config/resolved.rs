@@ -23,6 +23,8 @@ pub struct Config {
     pub cpus: u32,
     pub memory: Bytes,
     pub disk: Bytes,
+    /// In the order in which the guest sees them, behind the boot disk.
+    pub additional_disks: Vec<AdditionalDisk>,
     pub ssh: Ssh,
     pub firmware: Firmware,
     /// `none` by default; `vnc`, or a text of QEMU's `-display`.
@@ -87,6 +89,18 @@ pub struct Kernel {
     pub file: FileRef,
     /// Kernel command line, verbatim; empty passes none.
     pub cmdline: String,
+}
+
+/// A disk of `_disks` that the instance has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdditionalDisk {
+    pub name: String,
+    /// A disk with nothing on it gets a file system.
+    pub format: bool,
+    /// `ext4`, `swap`, …; empty leaves the choice to the guest.
+    pub fs_type: String,
+    /// Words for the program that makes the file system.
+    pub fs_args: Vec<String>,
 }
 
 /// A file somewhere, with its digest if one was written.

@@ -4,6 +4,7 @@
 //! read again and must be the tree that was meant.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::keys::Keys;
 use super::node::{Kind, Node, Origin, Style};
@@ -125,6 +126,9 @@ impl Writer<'_> {
         }
         let in_brackets = is_flow(self.source, place.origin);
         match (old.kind(), new.kind()) {
+            (Kind::Mapping(a), Kind::Mapping(b)) if are_renamed(a, b) && old.anchor() == new.anchor() => {
+                self.rename(a, b, in_brackets);
+            }
             (Kind::Mapping(a), Kind::Mapping(b))
                 if can_be_spliced(self.source, a, b)
                     && old.anchor() == new.anchor()
@@ -147,6 +151,19 @@ impl Writer<'_> {
                 }
             }
             _ => self.replace(new, place),
+        }
+    }
+
+    /// Entries that stay where they are and get other keys.
+    fn rename(&mut self, old: &[(Node, Node)], new: &[(Node, Node)], in_brackets: bool) {
+        for ((old_key, old_value), (key, value)) in old.iter().zip(new) {
+            let (Some(place), Some(origin)) = (old_key.birthplace(), old_value.birthplace()) else {
+                continue;
+            };
+            if !old_key.same(key) {
+                self.splice(place.own.clone(), flow(key));
+            }
+            self.value(old_value, value, Place { origin, under: Under::Key, flow: in_brackets });
         }
     }
 
@@ -261,6 +278,17 @@ fn is_unchanged(old: &Node, new: &Node) -> bool {
 /// Quotes and blocks may be asked for; plain is what numbers are made as, and no wish.
 fn is_restyled(old: Style, new: Style, node: &Node) -> bool {
     old != new && !matches!(new, Style::Any | Style::Plain) && node.origin().is_none()
+}
+
+/// Whether every value stayed in its place under a key that may be another one.
+fn are_renamed(old: &[(Node, Node)], new: &[(Node, Node)]) -> bool {
+    let stayed = |(old, new): (&(Node, Node), &(Node, Node))| match (old.1.birthplace(), new.1.birthplace()) {
+        (Some(a), Some(b)) => Arc::ptr_eq(&a.source, &b.source) && a.own == b.own && a.lead == b.lead,
+        _ => false,
+    };
+    old.len() == new.len()
+        && old.iter().zip(new).any(|(old, new)| !old.0.same(&new.0))
+        && old.iter().zip(new).all(stayed)
 }
 
 /// Whether entries can be taken out and put in one by one: what stays keeps its order, something stays or nothing was there before, and

@@ -92,7 +92,7 @@ fn a_scalar_changes_in_its_place() {
     );
     assert_eq!(
         changed(|root| inner(root, &["env"]).set("A", Node::text("x, y"))),
-        ["-env: {A: b, \"C D\": 'e'}", "+env: {A: \"x, y\", \"C D\": 'e'}"]
+        ["-env: {A: b, \"C D\": 'e'}", "+env: {A: 'x, y', \"C D\": 'e'}"]
     );
     assert_eq!(
         changed(|root| *inner(root, &["portForwards", "1", "guestPortRange", "1"]) = Node::int(3011)),
@@ -255,6 +255,14 @@ fn anchors_and_aliases_stay() {
     assert_eq!(after(text, |root| inner(root, &["a"]).set("k", Node::int(2))), text.replace("k: 1", "k: 2"));
     let resolved = Document::parse("x: &x {a: 1, b: 2}\nz: {<<: *x, a: 5}\n").unwrap().root().resolved();
     assert_eq!(resolved.to_json(), serde_json::json!({"x": {"a": 1, "b": 2}, "z": {"a": 5, "b": 2}}));
+}
+
+#[test]
+fn keys_that_are_renamed_keep_their_lines() {
+    assert_eq!(
+        changed(|root| inner(root, &["ssh"]).entries_mut().unwrap()[0].0 = Node::text("LOCALPORT")),
+        ["-  localPort: 60022", "+  LOCALPORT: 60022"]
+    );
 }
 
 #[test]

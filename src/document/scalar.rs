@@ -95,7 +95,9 @@ pub fn write(node: &Node, flow: bool) -> Written {
         }
         Style::Plain | Style::Any if node.tag().is_some() && is_plain(text, flow) => text.to_owned(),
         Style::Plain | Style::Any if is_plain(text, flow) && reads_as_text(text) => text.to_owned(),
-        Style::Single if is_single(text) => format!("'{}'", text.replace('\'', "''")),
+        Style::Single if is_single(text) => single(text),
+        // What would be read as something else is best seen in double quotes; what only has awkward characters, in single ones.
+        Style::Plain | Style::Any if reads_as_text(text) && is_single(text) => single(text),
         _ => double(text),
     };
     Written::Line(line)
@@ -164,14 +166,9 @@ fn is_bracket(c: char) -> bool {
     matches!(c, ',' | '[' | ']' | '{' | '}')
 }
 
-/// Whether a plain text is read as a text, also by readers of YAML 1.1.
+/// Whether a plain text is read as a text. `yes` and `on` are: this is YAML 1.2.
 fn reads_as_text(text: &str) -> bool {
-    const OLD_BOOLEANS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
-    look(text) == Sort::Text
-        && text != "<<"
-        && text != "="
-        && !OLD_BOOLEANS.iter().any(|word| text.eq_ignore_ascii_case(word))
-        && !looks_like_number(text)
+    look(text) == Sort::Text && text != "<<" && text != "=" && !looks_like_number(text)
 }
 
 /// Numbers beyond what fits, dates, sexagesimals: other readers may take them for something else than text.
@@ -183,6 +180,10 @@ fn looks_like_number(text: &str) -> bool {
             .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-' | b':' | b'e' | b'E' | b'+'))
         && !digits.contains("..")
         && digits.bytes().filter(|b| *b == b'.').count() < 2
+}
+
+fn single(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 fn is_single(text: &str) -> bool {

@@ -80,9 +80,22 @@ pub fn remove_if_present(path: &Path) -> Result<(), Error> {
 }
 
 /// Makes a directory and its missing parents, accessible to the user alone; existing ones keep their mode.
-pub(super) fn make_private_dir(path: &Path) -> Result<(), Error> {
+pub fn make_private_dir(path: &Path) -> Result<(), Error> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|source| Error::Write { path: path.to_path_buf(), source })
+}
+
+/// Removes a folder that another thread may still be filling: under another name first, so that nothing new comes into it. Its absence is what was
+/// wanted.
+pub fn take_away(path: &Path) -> Result<(), Error> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let away = path.with_file_name(format!(".gone-{}{name}", std::process::id()));
+    let failed = |source| Error::Remove { path: path.to_path_buf(), source };
+    match fs::rename(path, &away) {
+        Ok(()) => fs::remove_dir_all(&away).map_err(failed),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(failed(source)),
+    }
 }
 
 /// Opens a file for locking, making it if it is absent. The content stays as it is.

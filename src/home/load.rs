@@ -5,6 +5,7 @@ use std::path::Path;
 use thiserror::Error;
 
 use super::{Home, InstanceDir, read_optional};
+use crate::config::networks::Networks;
 use crate::config::{self, DEFAULT_NETWORKS, HostFacts, Loaded, PathKind, Request, Text};
 
 /// Why an instance's configuration is not there.
@@ -84,16 +85,11 @@ impl Home {
 
     /// The names in `networks.yaml`, or those of the file that would be made. A file that cannot be understood names none that could be used.
     pub fn network_names(&self) -> Result<Vec<String>, super::Error> {
-        #[derive(serde::Deserialize)]
-        struct Networks {
-            #[serde(default)]
-            networks: std::collections::BTreeMap<String, serde_yaml::Value>,
-        }
         let Some(text) = read_optional(&self.networks_yaml())? else {
             return Ok(DEFAULT_NETWORKS.map(str::to_owned).to_vec());
         };
-        let parsed: Result<Networks, _> = serde_yaml::from_str(&text);
-        Ok(parsed.map(|file| file.networks.into_keys().collect()).unwrap_or_default())
+        let parsed = Networks::parse(&text).map(|parsed| parsed.networks);
+        Ok(parsed.map(|all| all.into_iter().map(|network| network.name).collect()).unwrap_or_default())
     }
 }
 

@@ -55,6 +55,12 @@ impl Lock {
         self.file.write_all(content.as_bytes()).map_err(failed)
     }
 
+    /// Another descriptor of the same lock, to be inherited by a child: the lock ends with the last of its holders.
+    pub fn share(&self) -> Result<std::os::fd::OwnedFd, Error> {
+        let copy = self.file.try_clone();
+        copy.map(Into::into).map_err(|source| Error::Lock { path: self.path.clone(), source })
+    }
+
     /// Gives the descriptor away, lock and all: to be inherited by a child.
     pub fn into_file(self) -> File {
         self.file

@@ -4,25 +4,34 @@
 //! $LIMA_HOME/
 //!   _config/            user, user.pub (ssh identity), base.yaml, default.yaml, override.yaml, networks.yaml
 //!   _locks/NAME.lock    the instance lock: held by create, start, stop, delete for their whole run; outside what delete removes
+//!   _locks/_disks/D.lock  the lock of an additional disk: held while it is changed, and by the agent and the VM that have it
+//!   _disks/D/           one additional disk: datadisk, in_use_by
 //!   NAME/               one instance; names starting with `_` or `.` are never instances
 //! ```
 //!
 //! Liveness is a held lock, not a number: the host agent holds `ha.lock`, QEMU holds `qemu.lock` (it inherits the descriptor). The pid files that upstream
 //! knows are written for other tools and never believed. Every file here is written whole: temporary name in the same directory, then rename.
 
+mod disk_dir;
 mod files;
 mod instance_dir;
 mod load;
 pub mod lock;
+mod networks;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use files::{Pending, read_bytes, read_optional, read_text, remove_if_present, write_atomic};
+pub use disk_dir::DiskDir;
+pub use files::{
+    Pending, make_private_dir, read_bytes, read_optional, read_text, remove_if_present, take_away,
+    write_atomic,
+};
 pub use instance_dir::InstanceDir;
 pub use load::LoadError;
+pub use networks::NetworksFileError;
 
 /// What can go wrong with a file below `LIMA_HOME`.
 #[derive(Debug, Error)]
@@ -108,21 +117,8 @@ impl Home {
 
     /// Names of all instances in byte order: real directories whose name starts with neither `.` nor `_`. A home that does not exist has none.
     pub fn instance_names(&self) -> Result<Vec<String>, Error> {
-        let entries = match std::fs::read_dir(&self.root) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => {
-                return Err(Error::Read { path: self.root.clone(), source });
-            }
-        };
-        let mut names: Vec<String> = entries
-            .filter_map(Result::ok)
-            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| !name.starts_with(['.', '_']))
-            .collect();
-        names.sort();
-        Ok(names)
+        let names = directory_names(&self.root)?;
+        Ok(names.into_iter().filter(|name| !name.starts_with(['.', '_'])).collect())
     }
 
     /// Makes the root and `_config`, both for the user alone.
@@ -130,6 +126,22 @@ impl Home {
         files::make_private_dir(&self.root)?;
         files::make_private_dir(&self.config_dir())
     }
+}
+
+/// Names of the real directories in `path`, in byte order; none if it does not exist.
+fn directory_names(path: &Path) -> Result<Vec<String>, Error> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(Error::Read { path: path.to_path_buf(), source }),
+    };
+    let mut names: Vec<String> = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    Ok(names)
 }
 
 #[cfg(test)]

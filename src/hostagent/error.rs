@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::process::{self, words};
-use crate::{dns, driver, home, image, seed, ssh};
+use crate::{disks, dns, driver, home, image, seed, ssh};
 
 #[derive(Debug, Error)]
 pub enum Error {
@@ -51,6 +51,8 @@ pub enum Error {
     #[error("the field `hostResolver.hosts` is invalid")]
     StaticHosts(#[from] dns::StaticHostsError),
     #[error(transparent)]
+    Disks(#[from] disks::Error),
+    #[error(transparent)]
     Image(#[from] image::ImageError),
     #[error(transparent)]
     Driver(#[from] driver::DriverError),
@@ -68,6 +70,7 @@ impl Error {
         let hint = match self {
             Error::Driver(error) => error.hint(),
             Error::Image(error) => error.hint(),
+            Error::Disks(error) => error.hint(),
             _ => None,
         };
         match hint {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::machine::machine;
+use super::machine::{Parts, machine};
 use super::prepare::{Claim, Prepared};
 use super::screen;
 use super::state::Event;
@@ -71,14 +71,22 @@ async fn begin(request: &Request, claim: &Claim, prepared: &Prepared) -> Result<
     let config = &prepared.config;
     let driver = Driver::by_name(&config.vm_type)?;
     let boot = image::examine(claim.dir.path())?;
-    let machine = machine(config, &claim.dir, &prepared.hostname, &request.host, boot, prepared.ssh_port);
+    let parts = Parts {
+        hostname: &prepared.hostname,
+        boot,
+        disks: prepared.disks.disks(),
+        ssh_port: prepared.ssh_port,
+    };
+    let machine = machine(config, &claim.dir, &request.host, parts);
     // Our copy of the descriptor goes with the hand-over: from here the lock lives exactly as long as the VM's process.
     let lock = match claim.vm.borrow_mut().take() {
         Some(lock) => lock,
         None => Lock::try_acquire(&claim.dir.vm_lock())?
             .ok_or_else(|| Error::OrphanedVm { name: request.name.clone() })?,
     };
-    let vm = driver.start(&machine, &request.host, vec![lock.into_file().into()]).await?;
+    let mut inherited = vec![lock.into_file().into()];
+    inherited.extend(prepared.disks.locks()?);
+    let vm = driver.start(&machine, &request.host, inherited).await?;
     note_holder(claim, vm.pid());
     Ok(vm)
 }

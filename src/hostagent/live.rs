@@ -87,6 +87,8 @@ pub(super) async fn live(
     fetch::remove_copies(&prepared.config.copy_to_host);
     let _ = crate::home::remove_if_present(&request.socket);
     drop(prepared.dns);
+    // Not before the VM is gone.
+    drop(prepared.disks);
     agent.failure.take().map_or(Ok(()), |cause| Err(Error::VmFailed { cause }))
 }
 

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::config::{Config, HostFacts, HostOs};
+use crate::disks::AttachedDisk;
 use crate::driver::{Disk, DiskFormat, Firmware, HostForward, Machine, Nic, NicBackend, RuntimeFiles, Sound};
 use crate::home::InstanceDir;
 use crate::image::{self, Boot};
@@ -10,29 +11,32 @@ use crate::image::{self, Boot};
 /// The guest's sshd.
 const SSH_PORT: u16 = 22;
 
-/// The VM of one start. `ssh_port` on the host's loopback leads to the guest's sshd.
-pub(super) fn machine(
-    config: &Config,
-    dir: &InstanceDir,
-    hostname: &str,
-    host: &HostFacts,
-    boot: Boot,
-    ssh_port: u16,
-) -> Machine {
-    let format = match boot.format {
-        image::Format::Qcow2 => DiskFormat::Qcow2,
-        _ => DiskFormat::Raw,
-    };
+/// What was prepared for one start.
+pub(super) struct Parts<'a> {
+    pub hostname: &'a str,
+    pub boot: Boot,
+    pub disks: &'a [AttachedDisk],
+    /// Port on the host's loopback that leads to the guest's sshd.
+    pub ssh_port: u16,
+}
+
+/// The VM of one start.
+pub(super) fn machine(config: &Config, dir: &InstanceDir, host: &HostFacts, parts: Parts<'_>) -> Machine {
+    let boot = parts.boot;
     let forward =
-        HostForward { host: SocketAddrV4::new(Ipv4Addr::LOCALHOST, ssh_port), guest_port: SSH_PORT };
+        HostForward { host: SocketAddrV4::new(Ipv4Addr::LOCALHOST, parts.ssh_port), guest_port: SSH_PORT };
     Machine {
-        title: hostname.to_owned(),
+        title: parts.hostname.to_owned(),
         arch: config.arch,
         native: config.arch == host.arch,
         cpus: config.cpus,
         memory: config.memory,
-        boot_disk: Disk { path: boot.disk, format },
-        extra_disks: Vec::new(),
+        boot_disk: Disk { path: boot.disk, format: format(boot.format) },
+        extra_disks: parts
+            .disks
+            .iter()
+            .map(|disk| Disk { path: disk.path.clone(), format: format(disk.format) })
+            .collect(),
         iso: boot.iso,
         cidata: Some(dir.cidata()),
         kernel: boot.kernel,
@@ -69,4 +73,11 @@ fn sound(config: &Config, os: HostOs) -> Option<Sound> {
         (name, _) => name,
     };
     Some(Sound { backend: backend.to_owned(), virtio: config.audio.interface == "virtio" })
+}
+
+fn format(found: image::Format) -> DiskFormat {
+    match found {
+        image::Format::Qcow2 => DiskFormat::Qcow2,
+        _ => DiskFormat::Raw,
+    }
 }

@@ -17,7 +17,7 @@ use crate::config::{Config, name, version};
 use crate::dns::{self, StaticHosts};
 use crate::home::{self, InstanceDir, lock::Lock};
 use crate::process::{clock, identity::Identity};
-use crate::{seed, ssh};
+use crate::{disks, seed, ssh};
 
 /// The ssh port of an instance `default` that a version before 2.0.0 made.
 const OLD_DEFAULT_PORT: u16 = 60022;
@@ -69,6 +69,8 @@ pub(super) struct Prepared {
     /// Serves until it is dropped.
     pub dns: Option<dns::Handle>,
     options: Vec<String>,
+    /// Freed when this is dropped, which is after the VM is gone.
+    pub disks: disks::Attached,
 }
 
 /// Prepares everything. Nothing is left behind by a failure but files that the next start replaces.
@@ -77,6 +79,7 @@ pub(super) fn prepare(request: &Request, claim: &Claim) -> Result<Prepared, Erro
     let loaded = request.home.load(dir, host)?;
     let config = loaded.config;
     let hostname = name::hostname(&request.name);
+    let disks = disks::attach(&request.home, dir, &config.additional_disks)?;
     let (ssh_port, any_port) = choose_ssh_port(&config, dir, &request.name)?;
     let (dns, dns_ports) = start_resolver(&config, &request.name)?;
     let instance_id = format!("iid-{}", clock::unix_seconds(SystemTime::now()));
@@ -99,7 +102,7 @@ pub(super) fn prepare(request: &Request, claim: &Claim) -> Result<Prepared, Erro
     };
     let listener = Some(listen(&request.socket)?);
     tracing::info!("hostagent socket created at {}", request.socket.display());
-    Ok(Prepared { config, hostname, ssh_port, any_port, requirements, listener, dns, options })
+    Ok(Prepared { config, hostname, ssh_port, any_port, requirements, listener, dns, options, disks })
 }
 
 impl Prepared {

@@ -61,6 +61,7 @@ pub(super) fn seed_values(
         tcp_dns_port: start.dns_ports.1,
         vm_type: config.vm_type.clone(),
         mount_type: String::new(),
+        disks: config.additional_disks.clone(),
         plain: config.plain,
         timezone: config.timezone.clone(),
         upgrade_packages: config.upgrade_packages,

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// Copies all of `source` into a new file at `to`, which must not exist. Not synced.
-pub(super) fn copy(source: &File, to: &Path) -> io::Result<File> {
+pub fn copy(source: &File, to: &Path) -> io::Result<File> {
     let target = File::options().read(true).write(true).create_new(true).open(to)?;
     let len = source.metadata()?.len();
     target.set_len(len)?;

@@ -180,13 +180,13 @@ pub(super) fn fit(
     .map_err(unusable)
 }
 
-fn whole_sectors(size: Bytes) -> Bytes {
+pub(super) fn whole_sectors(size: Bytes) -> Bytes {
     const SECTOR: u64 = 512;
     Bytes(size.0.checked_next_multiple_of(SECTOR).unwrap_or(size.0))
 }
 
 /// A raw disk grows by a hole at its end.
-fn grow_raw(path: &Path, wanted: Bytes) -> Result<(), DiskError> {
+pub(super) fn grow_raw(path: &Path, wanted: Bytes) -> Result<(), DiskError> {
     let grown = File::options().write(true).open(path);
     let grown = grown.and_then(|file| file.set_len(wanted.0));
     grown.map_err(|source| DiskError::Grow { wanted, source })

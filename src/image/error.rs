@@ -116,6 +116,8 @@ pub enum FetchError {
 pub enum DiskError {
     #[error("it cannot be read")]
     Read(#[source] std::io::Error),
+    #[error("it is not a regular file")]
+    NotAFile,
     #[error("it is empty")]
     Empty,
     #[error("it is not a complete qcow2 image: {0}")]

@@ -35,6 +35,7 @@ mod bring;
 mod cache;
 mod choose;
 mod copy;
+mod data;
 mod digest;
 mod disk;
 mod download;
@@ -56,6 +57,8 @@ use std::time::Duration;
 use crate::config::resolved::{FileRef, Image};
 use crate::config::{Arch, Bytes, HostFacts};
 
+pub use copy::copy as copy_file;
+pub use data::{Content, Snapshot, grow, is_qcow2, look, look_anyhow, make_blank, snapshot};
 pub use disk::{Boot, examine};
 pub use error::{DiskError, FetchError, ImageError};
 pub use format::Format;

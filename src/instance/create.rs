@@ -8,7 +8,7 @@ use super::inspect::inspect;
 use super::prepare::{prepare, refuse_unsupported, warn_inactive};
 use super::record::Instance;
 use super::{Context, Error};
-use crate::config::{edits, name, version};
+use crate::config::{name, version};
 use crate::home::{self, lock::Lock};
 use crate::{image, ssh};
 
@@ -95,24 +95,6 @@ impl Drop for Unmade<'_> {
             );
         }
     }
-}
-
-/// Changes `lima.yaml` of an existing instance by edits that came as flags. The old text stays if the new one is not valid.
-pub fn edit(context: &Context, name: &str, changes: &[edits::Edit]) -> Result<(), Error> {
-    if changes.is_empty() {
-        return Ok(());
-    }
-    let _lock = lock_instance(context, name)?;
-    let dir = context.home.instance(name);
-    let path = dir.lima_yaml();
-    let old = home::read_text(&path)?;
-    let new = edits::apply(&old, changes).map_err(|source| Error::Edit { path: path.clone(), source })?;
-    if new == old {
-        return Ok(());
-    }
-    let loaded = context.home.load_edited(&dir, new.as_bytes(), &context.host)?;
-    refuse_unsupported(&loaded.config)?;
-    Ok(home::write_atomic(&path, new.as_bytes(), 0o644)?)
 }
 
 /// Takes the instance lock, or says who holds it.

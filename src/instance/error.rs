@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::snapshot::SnapshotError;
+use crate::config::Bytes;
 use crate::config::edits::EditError;
 use crate::config::name::NameError;
 use crate::{home, image, process, ssh};
@@ -86,11 +88,42 @@ pub enum Error {
         #[source]
         source: EditError,
     },
+    /// The text is not lost: whoever shows the error keeps it.
+    #[error("{cause}")]
+    Rejected { text: String, cause: Box<Error> },
+    #[error("field `disk`: shrinking the disk ({from} --> {to}) is not supported")]
+    Shrink { from: Bytes, to: Bytes },
+    #[error("`{}` was changed by somebody else meanwhile, so nothing was written", path.display())]
+    ChangedMeanwhile { path: PathBuf },
     /// Playbooks are wanted and their program is not there.
     #[error(transparent)]
     NoAnsible(process::Error),
     #[error("the playbook `{playbook}` failed: {status}; the instance is left running")]
     Playbook { playbook: String, code: i32, status: String },
+    #[error("instance `{name}` not found")]
+    NotFound { name: String },
+    #[error("new instance name `{new}` must be different from `{old}`")]
+    SameName { new: String, old: String },
+    #[error("cannot {action} a running instance")]
+    IsRunning { action: &'static str },
+    #[error("cannot copy `{}` of instance `{old}` to instance `{new}`", path.display())]
+    Copy {
+        old: String,
+        new: String,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to inspect instance `{name}`")]
+    Inspect {
+        name: String,
+        #[source]
+        source: Box<Error>,
+    },
+    #[error("instance is protected to prohibit accidental factory-reset (Hint: use `limactl unprotect`)")]
+    ResetProtected,
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// The agent's own words.
     #[error(transparent)]
     Agent(#[from] process::Error),

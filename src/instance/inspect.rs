@@ -108,12 +108,12 @@ pub(super) fn facts(dir: &InstanceDir, vm_type: &str) -> Result<(Facts, Processe
     let vm_locked = lock::is_held(&dir.vm_lock())?;
     let mut agent = match agent_locked {
         true => lock_holder(&dir.agent_lock()),
-        false => foreign(&dir.agent_pid(), "hostagent"),
+        false => identity::of_pid_file(&dir.agent_pid(), "hostagent"),
     };
     // The agent notes the VM's process in the lock file a moment after its start; until then the pid file and the command line tell.
     let noted = vm_locked.then(|| lock_holder(&dir.vm_lock())).flatten();
     let vm = noted
-        .or_else(|| foreign(&dir.vm_pid(vm_type), "-pidfile"))
+        .or_else(|| identity::of_pid_file(&dir.vm_pid(vm_type), "-pidfile"))
         // Virtualization.framework runs inside of upstream's agent, which writes its own number twice.
         .or_else(|| {
             agent.clone().filter(|agent| InstanceDir::read_pid(&dir.vm_pid(vm_type)) == Some(agent.pid))
@@ -157,15 +157,6 @@ fn lock_holder(lock: &Path) -> Option<Identity> {
     let text = std::fs::read_to_string(lock).ok()?;
     let holder: Holder = serde_json::from_str(&text).ok()?;
     Some(holder.identity).filter(Identity::is_alive)
-}
-
-/// The live process that a pid file names, if its command line has `word` and this very pid file in it.
-fn foreign(pid_file: &Path, word: &str) -> Option<Identity> {
-    let pid = InstanceDir::read_pid(pid_file).filter(|pid| identity::is_running(*pid))?;
-    let argv = identity::argv(pid)?;
-    let path = pid_file.to_string_lossy();
-    let ours = argv.iter().any(|arg| arg == word) && argv.iter().any(|arg| *arg == path);
-    ours.then(|| Identity::of(pid))
 }
 
 /// A row for a directory without a readable `lima.yaml`: `list` shows it, nothing else works with it.

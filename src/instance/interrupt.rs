@@ -70,3 +70,11 @@ impl Cleanup {
         }
     }
 }
+
+/// Does `work`; an interrupt meanwhile does `undo` and ends the process.
+pub fn undone_by_interrupt<T>(undo: impl FnOnce() + Send + 'static, work: impl FnOnce() -> T) -> T {
+    let cleanup = Cleanup::on_interrupt(undo);
+    let done = work();
+    cleanup.disarm();
+    done
+}

@@ -15,17 +15,24 @@
 //! - A signal goes only to a process that was proved to be this instance's (`inspect`).
 //! - This room prints nothing: what a user should know goes through `tracing`, and `cli` decides how it looks.
 
+pub mod autostart;
+mod autostart_units;
 mod ansible;
+mod clone;
 mod create;
 mod delete;
+mod edit;
 mod error;
 mod follow;
 mod inspect;
 mod interrupt;
 mod message;
 mod prepare;
+mod protect;
 pub mod record;
 mod relay;
+mod reset;
+mod snapshot;
 mod start;
 mod status;
 mod stop;
@@ -36,13 +43,18 @@ use std::path::PathBuf;
 use crate::config::{Bytes, HostFacts};
 use crate::home::Home;
 
-pub use create::{NewInstance, create, edit};
+pub use clone::{clone, rename};
+pub use create::{NewInstance, create};
 pub use delete::{Deleted, delete};
+pub use edit::{Change, Edited, change, refuse_running};
 pub use error::Error;
 pub use inspect::{broken_row, inspect};
-pub use interrupt::Interrupts;
+pub use interrupt::{Interrupts, undone_by_interrupt};
+pub use protect::set_protected;
 pub use record::{Instance, Problem, Status};
 pub use relay::LogLine;
+pub use reset::factory_reset;
+pub use snapshot::{SnapshotChange, SnapshotError, change_snapshot, list_snapshots};
 pub use start::{StartOptions, Started, foreground_arguments, shell_command, start};
 pub use stop::{stop, stop_forcibly};
 pub use watch::{News, Watcher};

@@ -2,6 +2,7 @@
 
 use super::interrupt::Cleanup;
 use super::{Context, Error, Progress};
+use crate::config::activity::{Effect, InactiveKey};
 use crate::config::{Config, Warning};
 use crate::home;
 use crate::{hostagent, image};
@@ -90,19 +91,29 @@ pub(super) fn write_cloud_config(context: &Context, name: &str, config: &Config)
     Ok(home::write_atomic(&path, text.as_bytes(), 0o444)?)
 }
 
-/// An error that names every key without which the guest would be another one than was asked for.
+/// An error that names every key that this version can do nothing with.
 pub(super) fn refuse_unsupported(config: &Config) -> Result<(), Error> {
-    if config.unsupported.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Unsupported { keys: config.unsupported.iter().map(ToString::to_string).collect() })
+    refuse(config.unsupported.iter().filter(|key| !is_for_start(key)))
 }
 
-/// One warning for each key that has no effect yet.
+/// An error that names every key without which the guest would be another one than was asked for.
+pub(super) fn refuse_unstartable(config: &Config) -> Result<(), Error> {
+    refuse(config.unsupported.iter())
+}
+
+fn refuse<'a>(keys: impl Iterator<Item = &'a InactiveKey>) -> Result<(), Error> {
+    let keys: Vec<String> = keys.map(ToString::to_string).collect();
+    if keys.is_empty() { Ok(()) } else { Err(Error::Unsupported { keys }) }
+}
+
+fn is_for_start(key: &InactiveKey) -> bool {
+    matches!(key.effect, Effect::RefusesStart(_))
+}
+
+/// One warning for each key that has no effect yet, or that the start will be refused for.
 pub(super) fn warn_inactive(config: &Config) {
-    for key in &config.inactive_keys {
-        tracing::warn!("{key}");
-    }
+    let keys = config.inactive_keys.iter().chain(config.unsupported.iter().filter(|key| is_for_start(key)));
+    keys.for_each(|key| tracing::warn!("{key}"));
 }
 
 /// Shows what the configuration's reader found strange.

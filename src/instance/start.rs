@@ -12,7 +12,7 @@ use super::create::lock_instance;
 use super::follow::Follower;
 use super::inspect::{facts, inspect};
 use super::interrupt::Interrupts;
-use super::prepare::{prepare_existing, refuse_unsupported, warn_inactive};
+use super::prepare::{prepare_existing, refuse_unstartable, warn_inactive};
 use super::record::{Instance, Status};
 use super::stop::heal;
 use super::{Context, Error};
@@ -74,7 +74,7 @@ pub fn start(context: &Context, name: &str, options: &StartOptions) -> Result<St
     }
     let Some(config) = &instance.config else { return Err(problems(&instance)) };
     heal(context, &instance)?;
-    refuse_unsupported(config)?;
+    refuse_unstartable(config)?;
     warn_inactive(config);
     if !options.foreground {
         ansible::check(config)?;

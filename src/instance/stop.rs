@@ -9,6 +9,7 @@ use super::follow::Follower;
 use super::inspect::{Processes, facts, inspect};
 use super::record::{Instance, Status};
 use super::{Context, Error};
+use crate::disks;
 use crate::driver::qmp::Monitor;
 use crate::home::{self, InstanceDir, lock};
 use crate::process::identity::Identity;
@@ -35,7 +36,7 @@ pub fn stop(context: &Context, name: &str) -> Result<(), Error> {
     match (&processes.agent, &processes.vm) {
         (None, Some(_)) if orphaned => {
             take_down_orphan(name, &dir, &processes);
-            remove_leftovers(&dir)?;
+            remove_leftovers(context, &dir)?;
         }
         (Some(agent), _) if instance.status == Status::Running => stop_agent(context, name, &dir, agent)?,
         _ => {
@@ -68,7 +69,7 @@ fn stop_agent(context: &Context, name: &str, dir: &InstanceDir, agent: &Identity
     if processes.vm.is_some() {
         take_down_orphan(name, dir, &processes);
     }
-    remove_leftovers(dir)
+    remove_leftovers(context, dir)
 }
 
 /// Ends the VM and the agent at once and removes what they leave. Never fails for a process that is gone.
@@ -99,6 +100,7 @@ pub(super) fn kill_all(context: &Context, instance: &Instance) -> Result<(), Err
     let (_, processes, _) = facts(&dir, &vm_type)?;
     kill(processes.vm.as_ref(), &format!("{vm_type} driver"));
     kill(processes.agent.as_ref(), "host agent");
+    disks::release_all(&context.home, &dir);
     tracing::info!("Removing *.pid *.sock *.tmp under `{}`", dir.path().display());
     for path in dir.temporary_files() {
         tracing::info!("Removing `{}`", path.display());
@@ -148,7 +150,7 @@ pub(super) fn heal(context: &Context, instance: &Instance) -> Result<(), Error> 
         || instance.status != Status::Stopped
         || !dir.temporary_files().is_empty()
     {
-        remove_leftovers(&dir)?;
+        remove_leftovers(context, &dir)?;
     }
     Ok(())
 }
@@ -189,12 +191,13 @@ fn press_power_button(dir: &InstanceDir) -> bool {
 }
 
 /// Files of a run that is over; nobody lives who could need them, which the locks prove, and the pid files for what upstream runs.
-fn remove_leftovers(dir: &InstanceDir) -> Result<(), Error> {
+fn remove_leftovers(context: &Context, dir: &InstanceDir) -> Result<(), Error> {
     let (_, processes, _) = facts(dir, "qemu")?;
     let in_use = processes.agent.is_some() || processes.vm.is_some();
     if in_use || lock::is_held(&dir.agent_lock())? || lock::is_held(&dir.vm_lock())? {
         return Ok(());
     }
+    disks::release_all(&context.home, dir);
     for path in dir.temporary_files() {
         tracing::debug!("removing `{}`, which a crash left", path.display());
         home::remove_if_present(&path)?;

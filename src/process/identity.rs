@@ -39,6 +39,15 @@ impl Identity {
     }
 }
 
+/// The live process that `pid_file` names, if its command line has `word` and this very file in it: a number alone proves nothing.
+pub fn of_pid_file(pid_file: &std::path::Path, word: &str) -> Option<Identity> {
+    let pid = std::fs::read_to_string(pid_file).ok()?.trim().parse().ok()?;
+    let argv = Some(pid).filter(|pid| *pid > 0 && is_running(*pid)).and_then(argv)?;
+    let path = pid_file.to_string_lossy();
+    let ours = argv.iter().any(|arg| arg == word) && argv.iter().any(|arg| *arg == path);
+    ours.then(|| Identity::of(pid))
+}
+
 /// Whether a process has this number; one that has ended and was not yet waited for does not count.
 pub fn is_running(pid: i32) -> bool {
     match kill(Pid::from_raw(pid), None) {

@@ -17,11 +17,11 @@ pub(super) fn lima_env(values: &Values) -> Result<String, Error> {
     lines.push("COMMENT", &user.comment)?;
     lines.push("HOME", &user.home)?;
     lines.push("SHELL", &user.shell)?;
-    // Mounts and disks are not made yet: no mount point, none of either.
+    // Mounts are not made yet: no mount point, none of them.
     lines.push("HOSTHOME_MOUNTPOINT", "")?;
     lines.push("MOUNTS", 0)?;
     lines.push("MOUNTTYPE", &values.mount_type)?;
-    lines.push("DISKS", 0)?;
+    disks(values, &mut lines)?;
     data_files(values, &mut lines)?;
     edited_files(values, &mut lines)?;
     lines.push("GUEST_INSTALL_PREFIX", &values.guest_install_prefix)?;
@@ -44,6 +44,18 @@ pub(super) fn lima_env(values: &Values) -> Result<String, Error> {
     lines.push("NO_CLOUD_INIT", "")?;
     lines.push("PASSWORDLESS_SUDO", flag(user.passwordless_sudo))?;
     Ok(lines.text)
+}
+
+fn disks(values: &Values, lines: &mut Lines) -> Result<(), Error> {
+    lines.push("DISKS", values.disks.len())?;
+    for (index, (disk, letter)) in values.disks.iter().zip('b'..='z').enumerate() {
+        lines.push(&format!("DISK_{index}_NAME"), &disk.name)?;
+        lines.push(&format!("DISK_{index}_DEVICE"), format!("vd{letter}"))?;
+        lines.push(&format!("DISK_{index}_FORMAT"), disk.format)?;
+        lines.push(&format!("DISK_{index}_FSTYPE"), &disk.fs_type)?;
+        lines.push(&format!("DISK_{index}_FSARGS"), disk.fs_args.join(" "))?;
+    }
+    Ok(())
 }
 
 fn data_files(values: &Values, lines: &mut Lines) -> Result<(), Error> {

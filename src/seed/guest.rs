@@ -17,6 +17,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("boot.essential.Linux/10-alpine-prep.sh", include_str!("guest/boot.essential.Linux/10-alpine-prep.sh")),
     ("boot.Linux/00-reboot-if-required.sh", include_str!("guest/boot.Linux/00-reboot-if-required.sh")),
     ("boot.Linux/00-systemd-user-group.sh", include_str!("guest/boot.Linux/00-systemd-user-group.sh")),
+    ("boot.Linux/05-lima-disks.sh", include_str!("guest/boot.Linux/05-lima-disks.sh")),
     ("boot.Linux/05-guest-home.sh", include_str!("guest/boot.Linux/05-guest-home.sh")),
     ("boot.Linux/06-etc-hosts.sh", include_str!("guest/boot.Linux/06-etc-hosts.sh")),
     ("boot.Linux/07-etc-environment.sh", include_str!("guest/boot.Linux/07-etc-environment.sh")),

@@ -37,6 +37,7 @@ fn default_values() -> Values {
         tcp_dns_port: 45997,
         vm_type: "qemu".to_owned(),
         mount_type: "9p".to_owned(),
+        disks: Vec::new(),
         plain: false,
         timezone: "Europe/Berlin".to_owned(),
         upgrade_packages: false,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::config::resolved::{Provision, User};
+use crate::config::resolved::{AdditionalDisk, Provision, User};
 
 /// Everything that one start of one instance tells its guest.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +31,8 @@ pub struct Values {
     pub vm_type: String,
     /// `9p`, `virtiofs`, `reverse-sshfs` or empty. Told to scripts; mounts themselves are not made yet.
     pub mount_type: String,
+    /// Additional disks, in the order in which the guest sees them behind its boot disk.
+    pub disks: Vec<AdditionalDisk>,
     pub plain: bool,
     /// IANA name; empty leaves the guest's zone.
     pub timezone: String,

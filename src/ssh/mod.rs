@@ -7,8 +7,10 @@
 mod client;
 mod command;
 mod keys;
+mod mirror;
 mod options;
 mod quote;
+mod transfer;
 
 use std::path::PathBuf;
 
@@ -19,8 +21,10 @@ use crate::{home, process};
 pub use client::{Client, ClientFacts, Version, host_has_aes};
 pub use command::{Endpoint, Forward, MasterCommand, master_args, session_args};
 pub use keys::{dot_ssh_identities, ensure_identity, public_keys};
+pub use mirror::{Changes, Mirror, mirror_args, rsync_version};
 pub use options::{Profile, ssh_config};
 pub use quote::{join, join_with_assignments, quote};
+pub use transfer::{CopyFlags, CopyPath, like_scp, remote_shell, rsync_args, rsync_word, scp_args};
 
 /// Why a guest cannot be addressed.
 #[derive(Debug, Error)]

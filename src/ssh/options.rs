@@ -29,6 +29,18 @@ pub struct Profile {
 impl Profile {
     /// `Key=Value` for each option. Fails if a value contains a line break, which would smuggle in a line of `ssh.config`.
     pub fn options(&self) -> Result<Vec<String>, Error> {
+        let mut options = self.common_options();
+        options.push(format!("User={}", self.user));
+        options.push("ControlMaster=auto".to_owned());
+        options.push(quoted_path("ControlPath", &self.control_path));
+        options.push("ControlPersist=yes".to_owned());
+        options.extend(self.forwards().map(|name| format!("{name}=yes")));
+        refuse_line_breaks(&options)?;
+        Ok(options)
+    }
+
+    /// Those that are the same for every guest: for one command that enters several.
+    pub fn common_options(&self) -> Vec<String> {
         let mut options = vec![quoted_path("IdentityFile", &self.identity)];
         options.extend(self.extra_identities.iter().map(|key| quoted_path("IdentityFile", key)));
         options.extend(
@@ -47,13 +59,7 @@ impl Profile {
             options.push("GSSAPIAuthentication=no".to_owned());
         }
         options.extend(self.ciphers().map(str::to_owned));
-        options.push(format!("User={}", self.user));
-        options.push("ControlMaster=auto".to_owned());
-        options.push(quoted_path("ControlPath", &self.control_path));
-        options.push("ControlPersist=yes".to_owned());
-        options.extend(self.forwards().map(|name| format!("{name}=yes")));
-        refuse_line_breaks(&options)?;
-        Ok(options)
+        options
     }
 
     /// The fastest cipher first; encryption stays on because a client cannot tell loopback from the world.

@@ -99,6 +99,7 @@ impl Hub<'_> {
     /// The locator that `github:REST` stands for: an address, or another `github:` locator.
     pub fn resolve(&self, rest: &str) -> Result<String, GithubError> {
         let (place, wanted) = rest.split_once('@').unwrap_or((rest, ""));
+        let wanted = wanted.trim_matches('/');
         let mut parts = place.splitn(3, '/');
         let org = parts.next().unwrap_or_default();
         if org.is_empty() {
@@ -107,7 +108,7 @@ impl Hub<'_> {
         let repo = parts.next().filter(|repo| !repo.is_empty()).unwrap_or(org);
         let path = parts.next().unwrap_or_default();
         let url = || place.to_owned();
-        if matches!(org, "." | "..") || matches!(repo, "." | "..") {
+        if is_dots(org) || is_dots(repo) {
             return Err(GithubError::RepoEscapes { repo: repo.to_owned(), url: url() });
         }
         if escapes(path) {
@@ -135,7 +136,8 @@ impl Hub<'_> {
 
     fn address(&self, file: &File) -> String {
         let File { org, repo, branch, path } = file;
-        format!("{}/{org}/{repo}/{branch}/{}", self.endpoints.raw, paths::clean(path))
+        let (branch, path) = (paths::clean(branch), paths::clean(path.trim_start_matches('/')));
+        format!("{}/{org}/{repo}/{branch}/{path}", self.endpoints.raw)
     }
 
     fn default_branch(&self, org: &str, repo: &str) -> Result<String, BranchError> {
@@ -228,10 +230,20 @@ fn full_name(path: &str) -> String {
     path
 }
 
-/// Whether a path climbs out of the directory that it starts in.
+/// Whether a path climbs out of the directory that it starts in. A slash in front is none there, and a dot may be written in hexadecimal.
 fn escapes(path: &str) -> bool {
-    let path = paths::clean(path);
+    let path = plain_dots(path);
+    let path = paths::clean(path.trim_start_matches('/'));
     path == ".." || path.starts_with("../")
+}
+
+/// Whether a name is one that servers take for this or the parent directory.
+fn is_dots(name: &str) -> bool {
+    matches!(plain_dots(name).as_str(), "." | "..")
+}
+
+fn plain_dots(path: &str) -> String {
+    path.replace("%2e", ".").replace("%2E", ".")
 }
 
 #[cfg(test)]

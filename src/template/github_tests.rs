@@ -107,6 +107,8 @@ fn what_cannot_be_had_is_named() {
         ("o/../../p/x", "repo `..` in github: URL `o/../../p/x` escapes the org"),
         ("o/r/../../../p/x", "path `../../../p/x` in github: URL `o/r/../../../p/x` escapes the repository"),
         ("o/r/x@../../p/r/main", "branch `../../p/r/main` in github: URL `o/r/x` escapes the repository"),
+        ("o/%2e%2E/p/x", "repo `%2e%2E` in github: URL `o/%2e%2E/p/x` escapes the org"),
+        ("o/r/x@/../../p/r", "branch `../../p/r` in github: URL `o/r/x` escapes the repository"),
         ("o/empty/x", "failed to get default branch for o/empty: the repository has no default branch"),
         (
             "o/absent/x",

@@ -10,6 +10,10 @@ use crate::support::{Seen, World, say};
 
 /// All that an instance file can ask of a guest on the default network.
 const MORE: &str = r#"
+additionalDisks:
+- a-disk-with-a-long-name
+- name: swp
+  fsType: swap
 env:
   FRUIT: "an \"apple\" $HOME 'x'"
 param:
@@ -68,6 +72,11 @@ pub(super) fn through_two_boots(folder: &Path) {
         true => world.with_own_hosts(words).env("SSH_AUTH_SOCK", &agent.socket),
         false => world.limactl(words).own_accelerator().env("SSH_AUTH_SOCK", &agent.socket),
     };
+    for words in
+        [["a-disk-with-a-long-name", "--size=256M", "--format=qcow2"], ["swp", "--size=64M", "--format=raw"]]
+    {
+        world.limactl(["disk", "create"].iter().chain(&words)).seen().succeeded().done();
+    }
     let guest = Guest { world: &world };
     let mut promises = Promises::default();
     let first = start(&["start", "--name=g", &file]).seen();
@@ -81,11 +90,14 @@ pub(super) fn through_two_boots(folder: &Path) {
     settings::on_the_host(&mut promises, &world);
     settings::clock(&mut promises, &guest);
     seen_from_outside(&mut promises, &world);
+    with_disks(&mut promises, &guest);
     stopped(&mut promises, &world);
+    disks_grown(&mut promises, &world);
     settings::after_the_stop(&mut promises, &world);
     let second = start(&["start", "g"]).seen();
     assert_eq!(second.status, 0, "{second:#?}");
     after_a_second_boot(&mut promises, &guest, &second);
+    with_grown_disks(&mut promises, &guest);
     deleted(&mut promises, &world);
     promises.end();
 }
@@ -262,6 +274,59 @@ fn set_up(promises: &mut Promises, guest: &Guest) {
     });
     promises.keep("nothing is installed in the guest", || {
         assert_eq!(guest.says("ls /usr/local/bin /usr/local/sbin /usr/local/lib/systemd 2>/dev/null | grep -i lima; ps ax | grep -i '[l]ima-guestagent'; true"), "");
+    });
+}
+
+/// Longer than any file system's label.
+const DISK: &str = "a-disk-with-a-long-name";
+const SIZES: &str = "df -B1 --output=size /mnt/lima-a-disk-with-a-long-name | tail -n 1; awk '/vdc1/ { print $3 * 1024 }' /proc/swaps";
+
+fn sizes(guest: &Guest) -> Vec<u64> {
+    guest.says(SIZES).split_whitespace().map(|size| size.parse().unwrap()).collect()
+}
+
+fn with_disks(promises: &mut Promises, guest: &Guest) {
+    promises.keep("a new disk gets a file system and is mounted, and another one is swap", || {
+        assert_eq!(
+            guest
+                .says("findmnt -n -o SOURCE,FSTYPE /mnt/lima-a-disk-with-a-long-name")
+                .split_whitespace()
+                .collect::<Vec<_>>(),
+            ["/dev/vdb1", "ext4"]
+        );
+        let sizes = sizes(guest);
+        assert!(
+            (200 << 20..256 << 20).contains(&sizes[0]) && (60 << 20..64 << 20).contains(&sizes[1]),
+            "{sizes:?}"
+        );
+        guest.says("echo kept | sudo tee /mnt/lima-a-disk-with-a-long-name/file");
+    });
+    promises.keep("a disk is shown with the instance that has it", || {
+        let json = guest.world.limactl(["disk", "ls", "--json", DISK]).seen().succeeded().stdout;
+        assert!(json.contains("\"instance\":\"g\""), "{json}");
+    });
+    promises.keep("a snapshot that a raw disk forbids is told, and the guest goes on", || {
+        let seen = guest.world.limactl(["snapshot", "create", "g", "--tag=one"]).seen().ended_with(1);
+        seen.says("is writable but does not support snapshots").done();
+        assert_eq!(guest.says("echo alive"), "alive");
+    });
+}
+
+fn disks_grown(promises: &mut Promises, world: &World) {
+    promises.keep("the disks of a stopped instance can be made larger", || {
+        world.limactl(["disk", "resize", DISK, "--size=512M"]).seen().succeeded().done();
+        world.limactl(["disk", "resize", "swp", "--size=128M"]).seen().succeeded().done();
+    });
+}
+
+fn with_grown_disks(promises: &mut Promises, guest: &Guest) {
+    promises.keep("a disk keeps what is on it, and its file system grows with it", || {
+        assert_eq!(guest.says("cat /mnt/lima-a-disk-with-a-long-name/file"), "kept");
+        let sizes = sizes(guest);
+        assert!(
+            (450 << 20..512 << 20).contains(&sizes[0]) && (120 << 20..128 << 20).contains(&sizes[1]),
+            "{sizes:?}"
+        );
     });
 }
 

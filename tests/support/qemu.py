@@ -1,7 +1,7 @@
 # Stands in for a running QEMU: the same files, sockets and last words, no machine. What it does is told by $LIMA_TEST_WORLD/qemu.json:
 #   refuse  words on stderr, then exit status 1            monitor  false: the monitor takes connections and never answers
 #   power   false: the guest ignores the power button      sshd     false: the guest's port 22 is silent
-#   serial  lines on the first serial port
+#   serial  lines on the first serial port               human   answers of the human monitor, by command line
 import json, os, signal, socket, sys, threading, time
 
 WORLD = os.environ["LIMA_TEST_WORLD"]
@@ -71,8 +71,11 @@ def monitor(connection):
         for line in stream:
             command = json.loads(line)
             with open(os.path.join(WORLD, "qmp.log"), "a") as log:
-                log.write(command["execute"] + "\n")
+                human = command.get("arguments", {}).get("command-line")
+                log.write(" ".join(filter(None, [command["execute"], human])) + "\n")
             answer = {}
+            if human:
+                answer = told("human", {}).get(human, "")
             if command["execute"] == "query-status":
                 answer = {"status": "running", "singlestep": False, "running": True}
             if command["execute"] == "query-vnc":

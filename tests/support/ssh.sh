@@ -1,6 +1,6 @@
 #!/bin/sh
 # Stands in for ssh and for the guest behind it. A session runs its script on this machine, with the guest's markers in the World:
-# `guest/hold-ready` keeps the markers away, `guest/failed` names boot scripts that failed, `guest/refuses` refuses the key.
+# `guest/path` is its PATH, `guest/hold-ready` keeps the markers away, `guest/failed` names boot scripts that failed, `guest/refuses` refuses the key.
 w=$LIMA_TEST_WORLD
 echo $$ >>"$w/pids"
 for word; do printf '%s\n' "$word"; done >>"$w/ssh.argv"
@@ -8,7 +8,8 @@ echo >>"$w/ssh.argv"
 
 order='' remote='' master='' control='' previous='' behind='' port=''
 for word; do
-	if [ -n "$behind" ]; then remote="${remote:+$remote }$word"; fi
+	if [ -n "$behind" ] && [ "$behind$word" != first-- ]; then remote="${remote:+$remote }$word"; fi
+	[ -z "$behind" ] || behind=yes
 	case "$previous" in
 	-O) order=$word ;;
 	-p) port=$word ;;
@@ -22,7 +23,7 @@ for word; do
 		;;
 	-N) master=yes ;;
 	ControlPath=*) [ -n "$control" ] || control=$(printf %s "${word#ControlPath=}" | tr -d '"') ;;
-	--) behind=yes ;;
+	127.0.0.1) [ -n "$behind" ] || behind=first ;;
 	esac
 	previous=$word
 done
@@ -52,6 +53,8 @@ if [ -n "$master" ]; then
 fi
 if [ "$remote" != /bin/sh ]; then
 	cd "$w/guest" || exit 255
+	# Programs that the guest has, where they are not the host's.
+	[ -e "$w/guest/path" ] && PATH=$(cat "$w/guest/path")
 	HOME=$w/guest exec /bin/sh -c "$remote"
 fi
 

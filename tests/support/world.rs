@@ -112,6 +112,22 @@ impl World {
         command
     }
 
+    /// Any program of the World, as a call.
+    pub(crate) fn call<Word: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        words: impl IntoIterator<Item = Word>,
+    ) -> Run {
+        let mut command = self.command(program);
+        command.args(words);
+        Run::new(command, &self.root)
+    }
+
+    /// Puts a stand-in for `name` into the World's PATH.
+    pub(crate) fn program(&self, name: &str, text: &str) {
+        script(&self.path("bin").join(name), text);
+    }
+
     /// Removes a program from the World's PATH, the system's included.
     pub(crate) fn path_without(&self, missing: &str) -> String {
         let place = self.path(&format!("without-{missing}"));

@@ -1,0 +1,86 @@
+//! Changing the `lima.yaml` of an instance that exists. What is not valid is never written, and of two changes at once none is lost: the text is
+//! read and written under the instance lock.
+
+use super::create::lock_instance;
+use super::inspect::inspect;
+use super::prepare::refuse_unsupported;
+use super::record::Status;
+use super::{Context, Error};
+use crate::config::{Config, edits};
+use crate::home::{self, InstanceDir};
+
+/// What is to be changed.
+#[derive(Debug, Clone, Copy)]
+pub enum Change<'a> {
+    /// By flags.
+    Edits(&'a [edits::Edit]),
+    /// By hand: `old` is what the person was shown.
+    Text { old: &'a str, new: &'a str },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edited {
+    Unchanged,
+    Written,
+}
+
+/// Refuses to change an instance under a running VM.
+pub fn refuse_running(context: &Context, name: &str) -> Result<(), Error> {
+    match inspect(context, name)?.status {
+        Status::Running => Err(Error::IsRunning { action: "edit" }),
+        _ => Ok(()),
+    }
+}
+
+/// Changes `lima.yaml`. The old text stays if the new one is not valid, would shrink the disk, or if somebody else changed it while a person was editing.
+pub fn change(context: &Context, name: &str, change: Change) -> Result<Edited, Error> {
+    if matches!(change, Change::Edits([])) {
+        return Ok(Edited::Unchanged);
+    }
+    let _lock = lock_instance(context, name)?;
+    let dir = context.home.instance(name);
+    let Some(new) = changed_text(context, &dir, change)? else { return Ok(Edited::Unchanged) };
+    home::write_atomic(&dir.lima_yaml(), new.as_bytes(), 0o644)?;
+    Ok(Edited::Written)
+}
+
+/// The text of the instance in `dir` after the change, `None` if that is the old one. Nothing is written.
+pub(super) fn changed_text(
+    context: &Context,
+    dir: &InstanceDir,
+    change: Change,
+) -> Result<Option<String>, Error> {
+    let path = dir.lima_yaml();
+    let old = home::read_text(&path)?;
+    let new = match change {
+        Change::Edits(edits) => {
+            edits::apply(&old, edits).map_err(|source| Error::Edit { path: path.clone(), source })?
+        }
+        Change::Text { old: shown, .. } if shown != old => return Err(Error::ChangedMeanwhile { path }),
+        Change::Text { new, .. } => new.to_owned(),
+    };
+    if new == old {
+        return Ok(None);
+    }
+    match check(context, dir, &new) {
+        Ok(()) => Ok(Some(new)),
+        Err(source) => Err(Error::Rejected { text: new, cause: Box::new(source) }),
+    }
+}
+
+fn check(context: &Context, dir: &InstanceDir, new: &str) -> Result<(), Error> {
+    let config = context.home.load_edited(dir, new.as_bytes(), &context.host)?.config;
+    refuse_unsupported(&config)?;
+    // A text that cannot be read has no disk to shrink: the change is what mends it.
+    match context.home.load(dir, &context.host) {
+        Ok(before) => refuse_shrinking(&before.config, &config),
+        Err(_) => Ok(()),
+    }
+}
+
+fn refuse_shrinking(before: &Config, after: &Config) -> Result<(), Error> {
+    match after.disk < before.disk {
+        true => Err(Error::Shrink { from: before.disk, to: after.disk }),
+        false => Ok(()),
+    }
+}
