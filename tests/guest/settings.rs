@@ -52,7 +52,7 @@ copyToHost:
 timezone: Asia/Tokyo
 user:
   comment: "Jo O'Neill"
-  shell: /bin/sh
+  shell: /usr/bin/bash
 ssh:
   forwardAgent: true
 caCerts:
@@ -149,7 +149,7 @@ pub(super) fn in_the_guest(promises: &mut Promises, guest: &Guest) {
     promises
         .keep("the time zone is the one that was asked for", || assert_eq!(guest.says("date +%Z"), "JST"));
     promises.keep("the user's comment and shell are those that were asked for", || {
-        assert_eq!(guest.says("getent passwd $(id -un) | cut -d: -f5,7"), "Jo O'Neill:/bin/sh");
+        assert_eq!(guest.says("getent passwd $(id -un) | cut -d: -f5,7"), "Jo O'Neill:/usr/bin/bash");
     });
     promises.keep("the host's ssh agent has its place in the guest", || {
         let script = "test -S /run/host-services/ssh-auth.sock && SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock ssh-add -l 2>&1; true";
