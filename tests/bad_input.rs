@@ -56,7 +56,7 @@ fn a_key_twice_and_a_list_at_the_top_are_told() {
 fn all_problems_are_told_at_once() {
     refused(
         &GOOD.replace("512MiB", "12XB").replace("cpus: 1", "cpus: -1"),
-        "field `cpus` must be greater than 0, but is `-1`\nfield `memory` has an invalid value: invalid suffix: 'xb'",
+        "field `cpus` must be greater than 0, but is `-1` (line 4, column 7)\nfield `memory` has an invalid value: invalid suffix: 'xb' (line 5, column 9)",
     );
 }
 
@@ -83,14 +83,19 @@ fn an_unknown_key_is_warned_about_once_with_its_place() {
 #[test]
 fn keys_that_mean_nothing_yet_are_refused_or_warned_about_by_name() {
     refused(
-        &format!("{GOOD}networks: [{{lima: shared}}]\n"),
-        "field `networks` is not supported by this version: only the default network exists yet",
-    );
-    refused(
         &format!("{GOOD}vmType: vz\n"),
-        "field `vmType` is not supported by this version: the only driver is `qemu`",
+        "field `vmType: vz` is not supported by this version: the only driver is `qemu`",
     );
     let world = World::new();
+    let later = "field `networks` is not supported by this version: only the default network exists yet";
+    let file = world.file_of("n", "networks: [{lima: user-v2}]\n");
+    world
+        .limactl(["create", &file])
+        .seen()
+        .succeeded()
+        .says(&format!("level=warning msg=\"{later}\""))
+        .done();
+    world.limactl(["start", "n"]).seen().says(&format!("level=fatal msg=\"{later}\"")).done();
     let file = world.file_of("x", "mounts: [{location: \"~\"}]\nportForwards: [{guestPort: 80}]\n");
     let seen = world.limactl(["create", &file]).seen().succeeded();
     let seen = seen.says("level=warning msg=\"field `mounts` has no effect in this version: ");
@@ -101,13 +106,16 @@ fn keys_that_mean_nothing_yet_are_refused_or_warned_about_by_name() {
 fn rules_of_upstream_hold() {
     refused(
         &format!("{GOOD}minimumLimaVersion: 99.0.0\n"),
-        "template requires Lima version `99.0.0`; this is only `2.2.0`",
+        "template requires Lima version `99.0.0`; this is only `2.2.0` (line 7, column 21)",
     );
     refused(
         &format!("{GOOD}param: {{k: v}}\n"),
-        "field `param` key `k` is not used in any provision, probe, copyToHost, or portForward",
+        "field `param` key `k` is not used in any provision, probe, copyToHost, or portForward (line 7, column 12)",
     );
-    refused(&GOOD.replace("images:", "nope: 1\nimages: []\nother:"), "field `images` must be set");
+    refused(
+        &GOOD.replace("images:", "nope: 1\nimages: []\nother:"),
+        "field `images` must be set (line 2, column 1)",
+    );
 }
 
 #[test]
@@ -151,7 +159,10 @@ fn a_digest_that_differs_is_told_with_both_digests_and_nothing_is_left() {
 #[test]
 fn a_malformed_digest_is_a_problem_of_the_text() {
     let text = GOOD.replace("cpus: 1", "  digest: sha256:zz\ncpus: 1");
-    refused(&text, "field `images[0].digest` is invalid: sha256:zz: invalid checksum digest length");
+    refused(
+        &text,
+        "field `images[0].digest` is invalid: sha256:zz: invalid checksum digest length (line 4, column 11)",
+    );
 }
 
 #[test]

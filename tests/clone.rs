@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use nix::sys::signal::Signal::SIGKILL;
 
-use crate::support::{World, lines, until};
+use crate::support::{World, lines, say, until};
 
 #[test]
 fn a_clone_has_the_disk_and_the_text_and_no_protection() {
@@ -175,11 +175,43 @@ fn of_two_clones_to_one_name_one_wins_and_the_other_is_told() {
 fn a_home_that_cannot_be_written_to_is_told() {
     let world = World::new();
     world.create("a");
-    // A file where the copy would be: as good as no permission, and it stops root too.
-    fs::write(world.lima_home().join(".b.clone"), "").unwrap();
-    let seen = world.limactl(["clone", "a", "b"]).seen().ended_with(1);
-    seen.says("level=fatal msg=\"cannot copy `<LH>/.b.clone` of instance `a` to instance `b`: file exists\"")
-        .done();
+    world.limactl(["disk", "create", "d", "--size=1G"]).seen().succeeded().done();
+    // A read-only mount stops root too, in a mount namespace of its own.
+    let home = world.lima_home().display().to_string();
+    let script =
+        format!("mount --bind {home} {home} && mount -o remount,ro,bind {home} && exec \"$0\" \"$@\"");
+    let call = |words: &[&str]| {
+        let mut command = world.command("unshare");
+        command
+            .args(["-m", "-r", "sh", "-c", &script, env!("CARGO_BIN_EXE_limactl")])
+            .args(words)
+            .output()
+            .unwrap()
+    };
+    if !call(&["--version"]).status.success() {
+        say("skipped: a home that cannot be written to, because no mount namespace can be made here");
+        return;
+    }
+    for (words, told) in [
+        (&["clone", "a", "b"][..], "cannot lock `LH/_locks/a.lock`: read-only file system"),
+        (&["rename", "a", "b"], "cannot lock `LH/_locks/a.lock`: read-only file system"),
+        (&["protect", "a"], "cannot lock `LH/_locks/a.lock`: read-only file system"),
+        (&["factory-reset", "a"], "cannot lock `LH/_locks/a.lock`: read-only file system"),
+        (
+            &["disk", "create", "e", "--size=1G"],
+            "cannot lock `LH/_locks/_disks/e.lock`: read-only file system",
+        ),
+        (&["disk", "delete", "d"], "cannot lock `LH/_locks/_disks/d.lock`: read-only file system"),
+        (
+            &["disk", "resize", "d", "--size=2G"],
+            "cannot lock `LH/_locks/_disks/d.lock`: read-only file system",
+        ),
+    ] {
+        let output = call(words);
+        let stderr = String::from_utf8_lossy(&output.stderr).replace(&home, "LH");
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {stderr}");
+        assert!(stderr.contains(&format!("level=fatal msg=\"{told}\"")), "{words:?}: {stderr}");
+    }
     world.limactl(["list", "-q"]).stdout("a\n").run().done();
 }
 

@@ -65,7 +65,7 @@ fn a_vm_that_dies_is_an_event_with_its_cause() {
 }
 
 /// The answer's first line, and its body.
-fn ask(world: &World, request: &str) -> (String, String) {
+pub(crate) fn ask(world: &World, request: &str) -> (String, String) {
     let mut stream = UnixStream::connect(world.instance_file("x", "ha.sock")).unwrap();
     stream
         .write_all(

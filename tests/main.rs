@@ -53,6 +53,10 @@ mod validate;
 mod template;
 /// `limactl yq` is yq.
 mod yq;
+/// What `lima.yaml` asks for in the guest happens, and what cannot happen is said.
+mod provision;
+/// A guest's screen, sound and TPM are those that were asked for.
+mod devices;
 /// How any ssh program reaches the guest.
 mod show_ssh;
 /// Wrong words on the command line have upstream's answers.

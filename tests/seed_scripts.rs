@@ -67,6 +67,56 @@ fn a_boot_leaves_the_hosts_entry_the_environment_and_the_markers() {
 }
 
 #[test]
+fn files_are_handed_to_the_host_and_written_as_it_answers() {
+    for shell in shells() {
+        let yq = |path: &str, owner: &str, permissions: &str| ProvisionMode::Yq {
+            expression: ".a = 2".to_owned(),
+            format: "auto".to_owned(),
+            path: path.to_owned(),
+            owner: owner.to_owned(),
+            permissions: permissions.to_owned(),
+        };
+        let mut values = values();
+        values.provisions = [
+            yq("/etc/a b.yaml", "root:root", "640"),
+            yq("/home/lima.guest/.config/new.json", "lima:lima", "600"),
+            yq("/etc/refused.yaml", "root:root", "644"),
+            yq("/etc", "root:root", "644"),
+            ProvisionMode::System { script: "#!/bin/sh\ncat '/etc/a b.yaml' >/run/seen\n".to_owned() },
+        ]
+        .map(|mode| Provision { mode })
+        .into();
+        let Some(guest) = Guest::new(&values) else { return };
+        guest.write("etc/a b.yaml", "a: 1\n");
+        guest.write("etc/refused.yaml", "b: 1\n");
+        let host = "answer() { while [ ! -e /run/lima-yq/$1.$2 ]; do sleep 0.05; done; printf '%s\\n' \"$4\" >/run/lima-yq/$1.new; mv /run/lima-yq/$1.new /run/lima-yq/$1.$3; }
+            { answer 00000000 in out 'a: 2'; answer 00000001 none out '{}'; answer 00000002 in err 'no'; } &";
+        let command = format!("{shell} /cidata/boot.sh; {shell} /cidata/boot.sh");
+        let look = "cat /home/lima.guest/.config/new.json >/out/made; ls -d /run/lima-yq >/out/left 2>/dev/null; \
+                    stat -c '%a %U' '/etc/a b.yaml' /home/lima.guest/.config/new.json >/out/modes";
+        let run = guest.run(host, &command, look);
+        assert_eq!(guest.read("etc/a b.yaml"), "a: 2\n", "{shell}: {}", run.log);
+        assert_eq!(guest.read("run/seen"), "a: 2\n", "{shell}: it is done before system scripts");
+        assert_eq!(guest.read("out/made"), "{}\n", "{shell}");
+        assert_eq!(guest.read("out/modes"), "640 root\n600 lima\n", "{shell}");
+        assert_eq!(guest.read("etc/refused.yaml"), "b: 1\n", "{shell}");
+        assert_eq!(guest.read("out/left"), "", "{shell}");
+        assert!(run.log.contains("the host cannot edit the file: no"), "{shell}: {}", run.log);
+        // The second run is one after a reboot that the host does not know of.
+        assert!(
+            run.log.contains("the host has edited these files before this reboot"),
+            "{shell}: {}",
+            run.log
+        );
+        let console = |what: &str| run.console.iter().filter(|line| line.ends_with(what)).count();
+        assert_eq!(
+            (console("failed provision.yq/00000002"), console("failed provision.yq/00000003")),
+            (1, 1)
+        );
+    }
+}
+
+#[test]
 fn provisions_run_by_mode_and_a_failed_one_is_named() {
     for shell in shells() {
         let order = |what: &str| format!("#!/bin/sh\necho {what} \"$PARAM_k\" \"$FOO\" >>/run/order\n");

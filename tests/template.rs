@@ -254,8 +254,7 @@ fn validation_sees_the_whole_template() {
     assert!(seen.stdout.contains("mounts:\n- location: /srv\n"), "{seen:#?}");
     assert_eq!(seen.stdout.matches("location: /srv").count(), 1, "{seen:#?}");
     assert!(seen.stdout.contains("  writable: true\n"), "{seen:#?}");
-    let words =
-        "failed to validate YAML file `bad.yaml`: field `memory` has an invalid value: invalid suffix: 'xb'";
+    let words = "failed to validate YAML file `bad.yaml`: field `memory` has an invalid value: invalid suffix: 'xb' (line 1, column 9)";
     world.limactl(["validate", "bad.yaml"]).fatal(words).run().done();
     let words = "can't determine instance name from template locator `-`";
     world.limactl(["validate", "-"]).stdin("cpus: 1\n").fatal(words).run().done();

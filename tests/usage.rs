@@ -61,7 +61,7 @@ fn wrong_names_have_upstreams_answers() {
 fn what_is_not_in_this_version_is_refused_by_name() {
     let world = World::new();
     world.create("x");
-    world.limactl(["edit", "x"]).fatal("`limactl edit` is not in this version yet").run().done();
+    world.limactl(["tunnel", "x"]).fatal("`limactl tunnel` is not in this version yet").run().done();
 }
 
 #[test]

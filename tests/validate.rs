@@ -17,9 +17,9 @@ fn every_problem_is_told_at_once() {
         world.yaml().replace("memory: 512MiB", "memory: 12XB").replace("cpus: 1", "cpus: -1") + "os: linux\n";
     world.write("x.yaml", &text);
     let problems = "failed to validate YAML file `x.yaml`: \
-                    field `os` must be one of [`Linux` `Darwin` `FreeBSD` `Windows`]; got `linux`\n\
-                    field `cpus` must be greater than 0, but is `-1`\n\
-                    field `memory` has an invalid value: invalid suffix: 'xb'";
+                    field `os` must be one of [`Linux` `Darwin` `FreeBSD` `Windows`]; got `linux` (line 7, column 5)\n\
+                    field `cpus` must be greater than 0, but is `-1` (line 4, column 7)\n\
+                    field `memory` has an invalid value: invalid suffix: 'xb' (line 5, column 9)";
     world.limactl(["validate", "x.yaml"]).fatal(problems).run().done();
 }
 

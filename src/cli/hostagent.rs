@@ -7,7 +7,7 @@ use clap::Args;
 use super::Outcome;
 use super::context::App;
 use crate::hostagent::{self, Request};
-use crate::process::daemon::{READY_FD_VARIABLE, Readiness};
+use crate::process::daemon::{READY_FD_VARIABLE, Readiness, STARTED_IN_VARIABLE};
 
 /// Run the host agent of an instance
 #[derive(Debug, Args)]
@@ -53,7 +53,12 @@ pub fn run(args: HostagentArgs, app: &App) -> Outcome {
             tracing::warn!("flag `--{flag}` has no effect in this version");
         }
     }
-    let context = app.context()?;
+    let mut context = app.context()?;
+    if let Some(place) =
+        std::env::var_os(STARTED_IN_VARIABLE).map(PathBuf::from).filter(|path| path.is_absolute())
+    {
+        context.host.cwd = place;
+    }
     let request = Request {
         home: context.home,
         host: context.host,

@@ -51,10 +51,63 @@ fn config(text: &str) -> Config {
     try_load(&format!("images: [{{location: /a.img}}]\n{text}")).unwrap().config
 }
 
-/// The lines of the error for `text` with an image in front of it.
+/// The problems of `text` with an image in front of it, without their places.
 fn problems(text: &str) -> Vec<String> {
-    let error = try_load(&format!("images: [{{location: /a.img}}]\n{text}")).unwrap_err().to_string();
-    error.lines().map(str::to_owned).collect()
+    match try_load(&format!("images: [{{location: /a.img}}]\n{text}")).unwrap_err() {
+        Error::Invalid(found) => found.iter().map(|located| located.problem.to_string()).collect(),
+        other => other.to_string().lines().map(str::to_owned).collect(),
+    }
+}
+
+#[test]
+fn a_problem_is_told_with_its_place() {
+    let told =
+        try_load("images: [{location: /a.img}]\ncpus: -1\nuser: {passwordlessSudo: false}\n").unwrap_err();
+    assert_eq!(
+        told.to_string(),
+        "field `cpus` must be greater than 0, but is `-1` (line 2, column 7)\n\
+         field `user.passwordlessSudo` can be false only if field `plain` is true (line 3, column 26)"
+    );
+    assert_eq!(
+        try_load("cpus: 1").unwrap_err().to_string(),
+        "field `images` must be set",
+        "nothing of it is written"
+    );
+}
+
+#[test]
+fn bytes_that_are_no_text_are_content_and_a_text_may_be_a_template() {
+    let config = config(
+        "provision:\n- {mode: data, path: /a, content: !!binary /wCA}\n- {mode: data, path: /b, content: '{{.Name}}'}\n",
+    );
+    let content = |index: usize| match &config.provision[index].mode {
+        ProvisionMode::Data(file) => file.content.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((content(0), content(1)), (vec![0xff, 0, 0x80], b"default".to_vec()));
+}
+
+#[test]
+fn the_old_variable_decides_over_ssh_over_vsock_and_is_told_of() {
+    let load = |value: &str| {
+        let mut host = host();
+        host.env.push(("LIMA_SSH_OVER_VSOCK".to_owned(), value.to_owned()));
+        let main = b"images: [{location: /a}]\nssh: {overVsock: false}\n";
+        let files = Files { main, defaults: None, overrides: None, version: None };
+        load_files(&files, &host).unwrap()
+    };
+    let on = load("1");
+    assert_eq!(
+        on.warnings[0].message,
+        "environment variable `LIMA_SSH_OVER_VSOCK` is deprecated; set the field `ssh.overVsock` instead"
+    );
+    assert_eq!(on.config.inactive_keys[0].path, "ssh.overVsock");
+    let strange = load("maybe");
+    assert_eq!(
+        strange.warnings[0].message,
+        "environment variable `LIMA_SSH_OVER_VSOCK` is not a boolean and is ignored: `maybe`"
+    );
+    assert!(strange.config.inactive_keys.is_empty());
 }
 
 #[test]
@@ -146,7 +199,10 @@ fn messages_are_upstreams_where_it_has_them() {
         ]
     );
     let digest = try_load("images: [{location: /a, digest: 'sha256:zz'}]").unwrap_err().to_string();
-    assert_eq!(digest, "field `images[0].digest` is invalid: sha256:zz: invalid checksum digest length");
+    assert_eq!(
+        digest,
+        "field `images[0].digest` is invalid: sha256:zz: invalid checksum digest length (line 1, column 33)"
+    );
     assert_eq!(try_load("cpus: 1").unwrap_err().to_string(), "field `images` must be set");
 }
 

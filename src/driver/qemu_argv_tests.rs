@@ -264,3 +264,27 @@ fn the_users_own_arguments_come_first_and_win_literally() {
         ]
     );
 }
+
+#[test]
+fn a_tpm_stands_before_the_network_and_is_another_device_on_other_boards() {
+    let mut machine = machine(Arch::X86_64);
+    machine.tpm = true;
+    let tpm = "\
+-chardev socket,id=chrtpm,path=/h/d/swtpm.sock
+-tpmdev emulator,id=tpm0,chardev=chrtpm
+-device tpm-crb,tpmdev=tpm0
+";
+    assert_eq!(shown(&argv(&machine, &kvm())), [HEAD_KVM, DISKS, tpm, NET_TO_SERIAL, TAIL].concat());
+    machine.arch = Arch::Riscv64;
+    assert!(shown(&argv(&machine, &kvm())).contains("-device tpm-tis-device,tpmdev=tpm0\n"));
+}
+
+#[test]
+fn a_sound_card_is_virtio_only_where_qemu_has_it() {
+    let mut machine = machine(Arch::X86_64);
+    machine.sound = Some(super::super::Sound { backend: "pa".into(), virtio: true });
+    let with = |virtio_sound| shown(&argv(&machine, &Choice { virtio_sound, ..kvm() }));
+    assert!(with(true).contains("-audiodev pa,id=snd0\n-device virtio-sound-pci,audiodev=snd0\n-display"));
+    let hda = "-audiodev pa,id=snd0\n-device ich9-intel-hda\n-device hda-output,audiodev=snd0\n-display";
+    assert!(with(false).contains(hda), "{}", with(false));
+}

@@ -92,7 +92,8 @@ pub fn take_away(path: &Path) -> Result<(), Error> {
     let away = path.with_file_name(format!(".gone-{}{name}", std::process::id()));
     let failed = |source| Error::Remove { path: path.to_path_buf(), source };
     match fs::rename(path, &away) {
-        Ok(()) => fs::remove_dir_all(&away).map_err(failed),
+        Ok(()) if away.is_dir() => fs::remove_dir_all(&away).map_err(failed),
+        Ok(()) => fs::remove_file(&away).map_err(failed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(failed(source)),
     }

@@ -196,6 +196,7 @@ fn spawn_agent(
     let daemon = Daemon {
         program: &context.executable,
         args: foreground_arguments(context, name, options.progress),
+        started_in: &context.host.cwd,
         stdout: dir.agent_events(),
         stderr: dir.agent_log(),
         inherit: Vec::new(),

@@ -20,6 +20,9 @@ use crate::sys::spawn::{FIRST_PASSED_FD, adopt_fd, new_session, pass_fds};
 /// Names the descriptor on which a daemon says that it is ready.
 pub const READY_FD_VARIABLE: &str = "LIMA_READY_FD";
 
+/// Names the directory in which the starter was: a daemon's own is `/`, and relative names of the configuration mean the starter's.
+pub const STARTED_IN_VARIABLE: &str = "LIMA_STARTED_IN";
+
 /// How much of a log is shown when a daemon dies.
 const TAIL_BYTES: u64 = 4096;
 const TAIL_LINES: usize = 10;
@@ -39,6 +42,8 @@ enum Word {
 pub struct Daemon<'a> {
     pub program: &'a Path,
     pub args: Vec<String>,
+    /// See [`STARTED_IN_VARIABLE`].
+    pub started_in: &'a Path,
     /// New for each start; standard output and standard error.
     pub stdout: PathBuf,
     pub stderr: PathBuf,
@@ -58,6 +63,7 @@ pub fn start(daemon: Daemon, patience: Duration) -> Result<Child, Error> {
     command.stdout(File::create(&daemon.stdout).map_err(failed)?);
     command.stderr(File::create(&daemon.stderr).map_err(failed)?);
     command.env(READY_FD_VARIABLE, FIRST_PASSED_FD.to_string());
+    command.env(STARTED_IN_VARIABLE, daemon.started_in);
     new_session(&mut command);
     let mut fds = vec![OwnedFd::from(writer)];
     fds.extend(daemon.inherit);
@@ -173,6 +179,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let daemon = Daemon {
             program: Path::new("/bin/sh"),
+            started_in: Path::new("/"),
             args: vec!["-c".into(), script.into()],
             stdout: temp.path().join("out"),
             stderr: temp.path().join("err"),

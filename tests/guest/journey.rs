@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::promises::Promises;
+use super::settings;
 use crate::support::{Seen, World, say};
 
 /// All that an instance file can ask of a guest on the default network.
@@ -47,7 +48,10 @@ provision:
   script: |
     #!/bin/sh
     exit 3
-probes:
+"#;
+
+/// What a probe waits for.
+const PROBES: &str = r#"probes:
 - description: the system script has run
   script: |
     #!/bin/sh
@@ -60,11 +64,13 @@ const FAILED: &str = "level=warning msg=\"[hostagent] A script failed in the gue
 const ONLY_HERE: (&str, &str) = ("only-in-the-hosts-file.example", "10.98.76.54");
 
 pub(super) fn through_two_boots(folder: &Path) {
-    let (world, file) = super::world(folder, "debian-direct.yaml", MORE);
+    let (world, file) =
+        super::world(folder, "debian-direct.yaml", &[MORE, &settings::yaml(), PROBES].concat());
+    let agent = settings::SshAgent::start(&world);
     let own_hosts = own_hosts_file(&world);
     let start = |words: &[&str]| match own_hosts {
-        true => world.with_own_hosts(words),
-        false => world.limactl(words).own_accelerator(),
+        true => world.with_own_hosts(words).env("SSH_AUTH_SOCK", &agent.socket),
+        false => world.limactl(words).own_accelerator().env("SSH_AUTH_SOCK", &agent.socket),
     };
     for words in
         [["a-disk-with-a-long-name", "--size=256M", "--format=qcow2"], ["swp", "--size=64M", "--format=raw"]]
@@ -75,15 +81,20 @@ pub(super) fn through_two_boots(folder: &Path) {
     let mut promises = Promises::default();
     let first = start(&["start", "--name=g", &file]).seen();
     assert_eq!(first.status, 0, "{first:#?}");
-    told_by_the_start(&mut promises, &first);
+    told_by_the_start(&mut promises, &world, &first);
+    settings::told(&mut promises, &first);
     entered(&mut promises, &guest);
     copied(&mut promises, &guest);
     named(&mut promises, &guest, own_hosts);
     set_up(&mut promises, &guest);
+    settings::in_the_guest(&mut promises, &guest);
+    settings::on_the_host(&mut promises, &world);
+    settings::clock(&mut promises, &guest);
     seen_from_outside(&mut promises, &world);
     with_disks(&mut promises, &guest);
     stopped(&mut promises, &world);
     disks_grown(&mut promises, &world);
+    settings::after_the_stop(&mut promises, &world);
     let second = start(&["start", "g"]).seen();
     assert_eq!(second.status, 0, "{second:#?}");
     after_a_second_boot(&mut promises, &guest, &second);
@@ -107,14 +118,14 @@ fn own_hosts_file(world: &World) -> bool {
 }
 
 /// The guest as a shell sees it.
-struct Guest<'a> {
-    world: &'a World,
+pub(super) struct Guest<'a> {
+    pub(super) world: &'a World,
 }
 
 impl Guest<'_> {
     /// What a command prints, without the last line feed; it must succeed.
     #[track_caller]
-    fn says(&self, script: &str) -> String {
+    pub(super) fn says(&self, script: &str) -> String {
         let seen = self.world.limactl(["shell", "g", "sh", "-c", script]).seen();
         assert_eq!((seen.status, seen.stderr.as_str()), (0, ""), "{script}: {seen:#?}");
         seen.stdout.trim_end_matches('\n').to_owned()
@@ -139,10 +150,14 @@ fn copied(promises: &mut Promises, guest: &Guest) {
     });
 }
 
-fn told_by_the_start(promises: &mut Promises, start: &Seen) {
-    promises.keep("READY is the last word of a start", || {
-        assert!(start.stderr.ends_with(&format!("level=info msg=\"{READY}\"\n")), "{start:#?}");
-    });
+fn told_by_the_start(promises: &mut Promises, world: &World, start: &Seen) {
+    promises.keep(
+        "READY and the instance's own message, with this run's port, are the last words of a start",
+        || {
+            let words = format!("level=info msg=\"{READY}\"\n{}", settings::message(world));
+            assert!(start.stderr.ends_with(&words), "{words}: {start:#?}");
+        },
+    );
     promises.keep("each requirement is announced and satisfied, the user's probe under its own name", || {
         for words in [
             "Waiting for the essential requirement 1 of 3: `ssh`",

@@ -6,6 +6,7 @@
 
 mod journey;
 mod promises;
+mod settings;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -48,18 +49,19 @@ fn a_guest_keeps_its_promises_through_two_boots() {
 }
 
 #[test]
-fn a_guest_boots_through_efi_and_grub() {
+fn a_plain_guest_boots_through_efi_and_grub_and_asks_for_a_password() {
     let Some((folder, _turn)) = image() else { return };
-    let (world, file) = world(&folder, "debian.yaml", "");
+    let (world, file) = world(&folder, "debian.yaml", settings::PLAIN);
     let seen = world.limactl(["start", &file]).own_accelerator().seen().succeeded();
     seen.says("[hostagent] Using system firmware (`")
-        .says("READY. Run `limactl shell g` to open the shell.")
+        .says("READY. Run `ssh -F <LH>/g/ssh.config lima-g` to open the shell.")
         .done();
     world
         .limactl(["shell", "g", "sh", "-c", "test -d /sys/firmware/efi && grep -c BOOT_IMAGE= /proc/cmdline"])
         .stdout("1\n")
         .run()
         .done();
+    settings::plain(&world);
     world.limactl(["delete", "-f", "g"]).seen().succeeded().done();
     world.nothing_runs();
     assert!(!world.lima_home().join("g").exists());

@@ -78,6 +78,11 @@ def monitor(connection):
                 answer = told("human", {}).get(human, "")
             if command["execute"] == "query-status":
                 answer = {"status": "running", "singlestep": False, "running": True}
+            if command["execute"] == "query-vnc":
+                answer = {"enabled": True, "host": "127.0.0.1", "service": str(told("vnc", 5900))}
+            if command["execute"] == "change-vnc-password":
+                with open(os.path.join(WORLD, "vnc.password"), "w") as file:
+                    file.write(command["arguments"]["password"])
             if command["execute"] == "screendump":
                 with open(command["arguments"]["filename"], "wb") as picture:
                     is_png = command["arguments"]["format"] == "png"

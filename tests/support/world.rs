@@ -34,6 +34,7 @@ impl World {
         script(&bin.join(qemu), include_str!("qemu.sh"));
         script(&bin.join("ssh"), include_str!("ssh.sh"));
         fs::write(bin.join("qemu.py"), include_str!("qemu.py")).expect("the World can be written to");
+        script(&bin.join("sudo"), include_str!("sudo.sh"));
         for name in ["qemu-img", "ssh-keygen"] {
             script(&bin.join(name), include_str!("held.sh"));
         }
