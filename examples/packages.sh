@@ -44,6 +44,7 @@ packages_table() {
 		test python3 python3 the stand-ins for QEMU and ssh
 		test qemu-img qemu-utils disks in tests
 		test ssh-keygen openssh-client keys in tests
+		test rsync rsync copies in tests
 		test zstd zstd compressed images in tests
 		test xz xz-utils compressed images in tests
 		test bzip2 bzip2 compressed images in tests

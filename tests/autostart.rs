@@ -95,6 +95,19 @@ fn a_deleted_instance_is_not_started_any_more() {
 }
 
 #[test]
+fn a_renamed_instance_is_started_by_its_new_name() {
+    let Some(machine) = Machine::new(true) else { return };
+    machine.limactl(&["autostart", "enable", "x"]).seen().succeeded().done();
+    let seen = machine.limactl(&["rename", "x", "y"]).seen().succeeded();
+    seen.says("Instance `y` registered to start at login, in the place of `x`").done();
+    assert_eq!(machine.unit("h/.config"), "");
+    assert!(machine.world.path("h/.config/systemd/user/lima-vm@y.service").exists());
+    assert!(machine.orders().ends_with(
+        "systemctl --user disable lima-vm@x.service\nsystemctl --user enable lima-vm@y.service\n"
+    ));
+}
+
+#[test]
 fn what_cannot_be_is_told() {
     let Some(machine) = Machine::new(true) else { return };
     for (words, answer) in [

@@ -98,7 +98,9 @@ fn commands_in_code_blocks_of_the_pages_exist() {
             let Some(command) = words.first().filter(|word| is_command_name(word)) else {
                 continue;
             };
-            let seen = world.limactl([command.as_str(), "--help"]).seen();
+            // In front, because behind the name of an instance the words of `shell` are another program's.
+            let path = words.iter().map(String::as_str).filter(|word| !word.starts_with('-'));
+            let seen = world.limactl(std::iter::once("--help").chain(path)).seen();
             assert_eq!(seen.status, 0, "{page}: `limactl {}`: {}", words.join(" "), seen.stderr);
             for flag in
                 words.iter().filter_map(|word| word.strip_prefix("--")).filter(|flag| !flag.is_empty())

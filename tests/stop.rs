@@ -109,6 +109,21 @@ fn a_restart_of_a_stopped_instance_starts_it() {
 }
 
 #[test]
+fn a_restart_with_flags_changes_the_instance_first() {
+    let world = World::new();
+    world.start("x");
+    let seen = world.limactl(["restart", "--force", "--cpus", "2", "x"]).seen().succeeded();
+    seen.says("Sending SIGKILL to the host agent process <PID>").says("READY.").done();
+    assert_eq!(world.json("x")["cpus"], 2);
+    let calls = world.qemu_calls();
+    assert!(calls.last().unwrap().iter().any(|word| word.starts_with("2,sockets=1,")), "{calls:#?}");
+    // What cannot be is told before anything is stopped.
+    let answer = "error while processing flag `cpus`: invalid value for number of cpus, must be >= 0";
+    world.limactl(["restart", "--cpus=-1", "x"]).fatal(answer).run().done();
+    assert_eq!(world.status("x"), "Running");
+}
+
+#[test]
 fn a_running_instance_is_deleted_only_by_force() {
     let world = World::new();
     world.start("x");

@@ -67,7 +67,7 @@ impl App {
         Ok(Context {
             home,
             host,
-            executable: std::env::current_exe().context("cannot tell the path of limactl itself")?,
+            executable: own_path().context("cannot tell the path of limactl itself")?,
             debug: self.logger.level >= Level::Debug,
             relay: Box::new(logging::relay),
             progress: progress::shown(self.logger.format),
@@ -78,6 +78,12 @@ impl App {
     pub fn output_is_terminal(context: &Context) -> bool {
         context.host.env("_LIMA_OUTPUT_IS_TTY").is_some() || std::io::stdout().is_terminal()
     }
+}
+
+/// Links resolved: by another name this program would be a wrapper, and no host agent.
+fn own_path() -> std::io::Result<std::path::PathBuf> {
+    let path = std::env::current_exe()?;
+    Ok(path.canonicalize().unwrap_or(path))
 }
 
 fn adjust(mut logger: Logger, global: &Global, is_agent: bool) -> Result<Logger, Error> {

@@ -73,9 +73,7 @@ pub fn register(context: &Context, name: &str, condition: &Condition) -> Result<
     match condition {
         Condition::Login => {
             write(&path, &text)?;
-            for argv in manager.enable(&context.host, name) {
-                tell(&argv)?;
-            }
+            tell(&manager.order("enable", &context.host, name))?;
         }
         Condition::Boot { .. } => install_daemon(&path, &text, name, &context.host.temp_dir)?,
     }
@@ -87,9 +85,7 @@ pub fn unregister(context: &Context, name: &str) -> Result<bool, AutostartError>
     let manager = Manager::of(&context.host)?;
     let path = manager.file(&context.host, name, &Condition::Login)?;
     if path.exists() {
-        for argv in manager.disable(&context.host, name) {
-            tell(&argv)?;
-        }
+        tell(&manager.order("disable", &context.host, name))?;
         home::remove_if_present(&path)?;
         return Ok(true);
     }
@@ -111,6 +107,31 @@ pub(super) fn forget(context: &Context, name: &str) {
         Ok(false) | Err(AutostartError::NotSupported { .. } | AutostartError::NoHome) => {}
         Err(error) => tracing::warn!(
             "cannot unregister the instance `{name}` from start at login: {}",
+            process::words::chain(&error)
+        ),
+    }
+}
+
+/// After a renaming, which must not fail for it: the registration goes along.
+pub(super) fn follow(context: &Context, old: &str, new: &str) {
+    let follow = || -> Result<(), AutostartError> {
+        let manager = Manager::of(&context.host)?;
+        if manager.file(&context.host, old, &Condition::Login)?.exists() {
+            unregister(context, old)?;
+            register(context, new, &Condition::Login)?;
+            tracing::info!("Instance `{new}` registered to start at login, in the place of `{old}`");
+        } else if manager == Manager::Launchd && daemon_file(old).exists() {
+            tracing::warn!(
+                "`{old}` is still registered to start at boot (hint: run `limactl autostart enable --condition=boot {new}` and remove `{}`)",
+                daemon_file(old).display()
+            );
+        }
+        Ok(())
+    };
+    match follow() {
+        Ok(()) | Err(AutostartError::NotSupported { .. } | AutostartError::NoHome) => {}
+        Err(error) => tracing::warn!(
+            "cannot register the instance `{new}` to start at login in the place of `{old}`: {}",
             process::words::chain(&error)
         ),
     }
@@ -146,14 +167,6 @@ impl Manager {
             }
             (Manager::Launchd, Condition::Boot { .. }) => daemon_file(name),
         })
-    }
-
-    fn enable(self, host: &HostFacts, name: &str) -> Vec<Vec<String>> {
-        vec![self.order("enable", host, name)]
-    }
-
-    fn disable(self, host: &HostFacts, name: &str) -> Vec<Vec<String>> {
-        vec![self.order("disable", host, name)]
     }
 
     fn order(self, verb: &str, host: &HostFacts, name: &str) -> Vec<String> {
@@ -258,12 +271,12 @@ mod tests {
         host.env = vec![("XDG_CONFIG_HOME".into(), "/xdg".into())];
         assert_eq!(file(Manager::Systemd, &host, &login), "/xdg/systemd/user/lima-vm@a.service");
         assert_eq!(
-            Manager::Systemd.enable(&host, "a"),
-            [["systemctl", "--user", "enable", "lima-vm@a.service"]]
+            Manager::Systemd.order("enable", &host, "a"),
+            ["systemctl", "--user", "enable", "lima-vm@a.service"]
         );
         assert_eq!(
-            Manager::Launchd.disable(&host, "a"),
-            [["launchctl", "disable", "gui/1001/io.lima-vm.autostart.a"]]
+            Manager::Launchd.order("disable", &host, "a"),
+            ["launchctl", "disable", "gui/1001/io.lima-vm.autostart.a"]
         );
     }
 }

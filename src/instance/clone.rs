@@ -62,12 +62,14 @@ pub fn rename(context: &Context, old: &str, new: &str, changes: &[Edit]) -> Resu
     fs::rename(pair.old.path(), pair.new.path()).map_err(failed)?;
     // Says the old name and port, and is written at each start.
     home::remove_if_present(&pair.new.ssh_config())?;
-    let Some(text) = text else { return Ok(()) };
-    let written = home::write_atomic(&pair.new.lima_yaml(), text.as_bytes(), 0o644);
-    if written.is_err() {
+    if let Some(text) = text
+        && let Err(error) = home::write_atomic(&pair.new.lima_yaml(), text.as_bytes(), 0o644)
+    {
         fs::rename(pair.new.path(), pair.old.path()).map_err(failed)?;
+        return Err(error.into());
     }
-    Ok(written?)
+    super::autostart::follow(context, old, new);
+    Ok(())
 }
 
 /// Two names, of which the first is an instance that does not run and the second is free.

@@ -84,6 +84,7 @@ pub(super) fn through_two_boots(folder: &Path) {
     told_by_the_start(&mut promises, &world, &first);
     settings::told(&mut promises, &first);
     entered(&mut promises, &guest);
+    copied(&mut promises, &guest);
     named(&mut promises, &guest, own_hosts);
     set_up(&mut promises, &guest);
     settings::in_the_guest(&mut promises, &guest);
@@ -129,6 +130,24 @@ impl Guest<'_> {
         assert_eq!((seen.status, seen.stderr.as_str()), (0, ""), "{script}: {seen:#?}");
         seen.stdout.trim_end_matches('\n').to_owned()
     }
+}
+
+fn copied(promises: &mut Promises, guest: &Guest) {
+    let world = guest.world;
+    promises.keep("files and directories come and go by scp, whatever their names", || {
+        let name = "a b%20#?.txt";
+        world.write(&format!("dir/{name}"), "text\n");
+        world.limactl(["copy", "--backend=scp", "-r", "dir", "g:there"]).run().done();
+        assert_eq!(guest.says(&format!("cat 'there/{name}'")), "text");
+        world.limactl(["copy", "--backend=scp", &format!("g:there/{name}"), "back"]).run().done();
+        assert_eq!(std::fs::read_to_string(world.path("back")).unwrap(), "text\n");
+        world.limactl(["copy", "g:/etc/hostname", "."]).run().done();
+        assert_eq!(std::fs::read_to_string(world.path("hostname")).unwrap(), "lima-g\n");
+        world.limactl(["copy", "g:/nonexistent", "."]).seen().ended_with(1).says("/nonexistent").done();
+    });
+    promises.keep("a directory of the host that is not mounted leaves a session in the guest's home", || {
+        assert_eq!(guest.says("pwd"), guest.says("echo $HOME"));
+    });
 }
 
 fn told_by_the_start(promises: &mut Promises, world: &World, start: &Seen) {
