@@ -15,6 +15,8 @@ mod clone;
 mod snapshot;
 /// Images come over http(s) whole or not at all, once for all, and are kept.
 mod download;
+/// The text is changed where it was meant to be and nowhere else.
+mod edit;
 /// From Stopped to READY, and what is said on the way.
 mod start;
 /// From Running to Stopped, in order or by force; restart; delete.

@@ -24,7 +24,9 @@ fn files_of_the_guest_come_to_the_host_and_go_with_the_stop() {
     let file = world.file_of("x", &rules);
     // A directory is no file, and that is no reason to skip it.
     let seen = world.limactl(["start", &file]).seen().ended_with(1);
-    let seen = seen.says("failed to copy `<W>/guest/run` (guest) to `<W>/kept` (host): exit status 1: ");
+    let seen = seen.says(
+        "failed to copy `<W>/guest/run` (guest) to `<W>/kept` (host): exit status 1: it is no regular file",
+    );
     let seen = seen.says("[hostagent] Copied `<W>/guest/it's a file` (guest) to `<LH>/x/copied/a` (host)");
     seen.says("[hostagent] Not copying `/nonexistent/x` (guest) to the host: it does not exist").done();
     let copy = world.instance_file("x", "copied/a");

@@ -1,5 +1,8 @@
 //! `limactl edit`: changes the configuration of an instance, or a file, by flags or in an editor.
 
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -98,12 +101,20 @@ fn wanted(
 
 fn edit_file(context: &Context, typed: &Path, edits: Vec<Edit>, app: &App) -> Outcome {
     let path: PathBuf = context.host.cwd.join(typed);
-    let old = std::fs::read_to_string(&path).with_context(|| format!("open {}", typed.display()))?;
-    let about = format!("The file `{}`.", typed.display());
-    let new = match wanted(context, &path, &about, edits, app)? {
-        Wanted::ByFlags(edits) => edits::apply(&old, &edits)?,
-        Wanted::ByHand { new, .. } => new,
+    let name = typed.display();
+    let about = format!("The file `{name}`.");
+    let by_hand = match wanted(context, &path, &about, edits, app)? {
+        Wanted::ByFlags(edits) => Err(edits),
+        Wanted::ByHand { old, new } => Ok((old, new)),
         Wanted::Nothing => return Ok(()),
+    };
+    let (_held, old) = held(&path).with_context(|| format!("open {name}"))?;
+    let new = match by_hand {
+        Err(edits) => edits::apply(&old, &edits)?,
+        Ok((shown, _)) if shown != old => {
+            anyhow::bail!("`{name}` was changed by somebody else meanwhile, so nothing was written")
+        }
+        Ok((_, new)) => new,
     };
     if new == old {
         tracing::info!("Aborting, no changes made to the instance");
@@ -112,13 +123,22 @@ fn edit_file(context: &Context, typed: &Path, edits: Vec<Edit>, app: &App) -> Ou
     if let Err(error) = check(context, typed, &path, &old, &new) {
         return Err(rejected::kept_text(context, &new, error));
     }
-    let now = home::read_text(&path)?;
-    if now != old {
-        anyhow::bail!("`{}` was changed by somebody else meanwhile, so nothing was written", typed.display());
-    }
-    let mode = file_mode(&path);
-    home::write_atomic(&path, new.as_bytes(), mode)?;
+    home::write_atomic(&path, new.as_bytes(), file_mode(&path))?;
     Ok(())
+}
+
+/// The file, locked, so that of two edits at once none is lost, and what is in it. A file that was replaced while we waited is opened again.
+fn held(path: &Path) -> std::io::Result<(File, String)> {
+    loop {
+        let mut file = File::open(path)?;
+        file.lock()?;
+        let (ours, there) = (file.metadata()?, std::fs::metadata(path)?);
+        if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
+            let mut text = String::new();
+            file.read_to_string(&mut text)?;
+            return Ok((file, text));
+        }
+    }
 }
 
 /// Whether the new text may take the place of the old one, whose disk it must not shrink.

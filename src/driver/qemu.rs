@@ -61,7 +61,7 @@ pub(super) async fn start(
     let child = Command::from(command)
         .spawn()
         .map_err(|source| DriverError::Spawn { program: program.path, source })?;
-    Ok(Vm::watching(child, machine.clone(), tpm))
+    Ok(Vm::watching(child, machine.clone(), tpm.map(Tpm::for_vm)))
 }
 
 /// Removes sockets and pid file of a QEMU that is gone. The caller knows that it is.

@@ -23,9 +23,18 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// After QEMU's end, or after SIGTERM.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
-/// One TPM.
+/// One TPM. Dropped before a VM has it, it is told to end.
 pub(super) struct Tpm {
     child: Child,
+    has_vm: bool,
+}
+
+impl Drop for Tpm {
+    fn drop(&mut self) {
+        if !self.has_vm {
+            self.tell_to_end();
+        }
+    }
 }
 
 /// Starts it and waits until it listens.
@@ -39,7 +48,7 @@ pub(super) async fn start(files: &RuntimeFiles, host: &HostFacts) -> Result<Tpm,
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     spawn::new_session(&mut command);
     let child = Command::from(command).spawn().map_err(|source| DriverError::Spawn { program, source })?;
-    let mut tpm = Tpm { child };
+    let mut tpm = Tpm { child, has_vm: false };
     let listens = async {
         while !files.tpm_socket.exists() {
             sleep(LOOK_AGAIN).await;
@@ -63,6 +72,12 @@ fn make_state_directory(files: &RuntimeFiles) -> Result<(), DriverError> {
 }
 
 impl Tpm {
+    /// From here it is the VM's.
+    pub(super) fn for_vm(mut self) -> Tpm {
+        self.has_vm = true;
+        self
+    }
+
     /// Waits for its end, which QEMU's end brings, and brings it about where that does not.
     pub(super) async fn end(&mut self) {
         if timeout(ENDS_WITHIN, self.child.wait()).await.is_err() {
@@ -70,11 +85,15 @@ impl Tpm {
         }
     }
 
-    async fn terminate(&mut self) {
+    fn tell_to_end(&self) {
         // A child that nobody has waited for has a number, and it is still the child's.
         if let Some(pid) = self.child.id() {
             let _ = kill(Pid::from_raw(pid as i32), Signal::SIGTERM);
         }
+    }
+
+    async fn terminate(&mut self) {
+        self.tell_to_end();
         if timeout(ENDS_WITHIN, self.child.wait()).await.is_err() {
             let _ = self.child.kill().await;
         }

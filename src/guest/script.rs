@@ -61,8 +61,9 @@ pub fn read_file(path: &str) -> String {
     let path = quote(path);
     format!(
         "path={path}\n\
-         [ -r \"$path\" ] && exec cat -- \"$path\"\n\
+         [ -f \"$path\" ] && [ -r \"$path\" ] && exec cat -- \"$path\"\n\
          if [ ! -e \"$path\" ] && ! sudo -n test -e \"$path\" 2>/dev/null; then exit {NO_SUCH_FILE}; fi\n\
+         if [ -e \"$path\" ] && [ ! -f \"$path\" ]; then echo 'it is no regular file' >&2; exit 1; fi\n\
          exec sudo -n cat -- \"$path\"\n"
     )
 }

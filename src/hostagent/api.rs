@@ -167,29 +167,44 @@ pub fn explanation(socket: &Path, patience: Duration) -> Result<Explanation, Cli
 pub fn screenshot(socket: &Path, format: Format, patience: Duration) -> Result<(u16, Vec<u8>), ClientError> {
     let route = format!("/v1/screenshot?format={}", format.name());
     // More than the largest picture and its head is refused below.
-    let answer = exchange(socket, &route, patience, LARGEST + (64 << 10))?;
+    let answer = exchange(socket, "GET", &route, patience, LARGEST + (64 << 10))?;
     let not_understood =
         || ClientError::Answer { socket: socket.display().to_string(), route: route.clone() };
     let (status, body) = split_answer(&answer).ok_or_else(not_understood)?;
     if body.len() > LARGEST { Err(not_understood()) } else { Ok((status, body.to_vec())) }
 }
 
+/// Has the guest's clock compared with the host's soon, after something that has stopped the guest or taken it back in time.
+pub fn look_at_clock(socket: &Path, patience: Duration) -> Result<(), ClientError> {
+    let answer = exchange(socket, "POST", "/v1/clock", patience, 1 << 20)?;
+    let accepted = matches!(split_answer(&answer), Some((202 | 409, _)));
+    let failed =
+        || ClientError::Answer { socket: socket.display().to_string(), route: "/v1/clock".to_owned() };
+    accepted.then_some(()).ok_or_else(failed)
+}
+
 fn get<T: DeserializeOwned>(socket: &Path, route: &str, patience: Duration) -> Result<T, ClientError> {
-    let answer = exchange(socket, route, patience, 1 << 20)?;
+    let answer = exchange(socket, "GET", route, patience, 1 << 20)?;
     let body = split_answer(&answer).filter(|(status, _)| *status == 200).map(|(_, body)| body);
     body.and_then(|body| serde_json::from_slice(body.trim_ascii()).ok())
         .ok_or_else(|| ClientError::Answer { socket: socket.display().to_string(), route: route.to_owned() })
 }
 
 /// The bytes of the answer, no more than about `most`. The request is of HTTP 1.0, so that upstream's server sends no chunks.
-fn exchange(socket: &Path, route: &str, patience: Duration, most: usize) -> Result<Vec<u8>, ClientError> {
+fn exchange(
+    socket: &Path,
+    method: &str,
+    route: &str,
+    patience: Duration,
+    most: usize,
+) -> Result<Vec<u8>, ClientError> {
     let name = || socket.display().to_string();
     let deadline = Instant::now() + patience;
     let mut stream =
         UnixStream::connect(socket).map_err(|source| ClientError::Connect { socket: name(), source })?;
     let late = |_| ClientError::Deadline { route: route.to_owned() };
     stream.set_write_timeout(Some(patience)).map_err(late)?;
-    let request = format!("GET {route} HTTP/1.0\r\nHost: lima-hostagent\r\nConnection: close\r\n\r\n");
+    let request = format!("{method} {route} HTTP/1.0\r\nHost: lima-hostagent\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).map_err(late)?;
     let mut answer = Vec::new();
     let mut chunk = [0; 16 << 10];
@@ -284,6 +299,7 @@ mod tests {
             let patience = Duration::from_secs(10);
             assert_eq!(info(socket, patience).unwrap().ssh_local_port, 35205);
             assert_eq!(explanation(socket, patience).unwrap(), explanation_of_nothing());
+            look_at_clock(socket, patience).unwrap();
             assert_eq!(screenshot(socket, Format::Bmp, patience).unwrap().0, 422);
         });
     }

@@ -11,12 +11,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::remote::{Remote, Talk};
+use super::remote::{Remote, Sharing, Talk};
 
 /// How often the host's clocks are compared.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Upstream's tolerance.
 const TOLERANCE_NANOS: i128 = 100_000_000;
+/// A guest that was taken back in time has forgotten the shared connection: one that does not answer there within this is entered anew.
+const PATIENCE_SHARED: Duration = Duration::from_secs(20);
 /// A guest that does not answer within this is asked again at the next jump.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Setting takes time of its own, which the next attempt adds.
@@ -27,12 +29,19 @@ const NANOS: i128 = 1_000_000_000;
 pub(super) async fn keep(remote: &Remote, asked: &mut UnboundedReceiver<()>) {
     let mut watch = Watch::new(SystemTime::now(), Instant::now());
     loop {
-        match tokio::time::timeout(PATIENCE, correct(remote)).await {
-            Ok(Some(was)) => {
+        let mut outcome = tokio::time::timeout(PATIENCE_SHARED, correct(remote, Sharing::Shared)).await;
+        if !matches!(outcome, Ok(Some(_))) {
+            outcome = tokio::time::timeout(PATIENCE, correct(remote, Sharing::Alone)).await;
+        }
+        match outcome {
+            Ok(Some(Outcome::Adjusted { was })) => {
                 tracing::info!("Time sync: guest clock adjusted (was {}ms off)", was / 1_000_000);
             }
-            Ok(None) => {}
-            Err(_) => tracing::debug!("the guest does not tell its time"),
+            Ok(Some(Outcome::Stubborn { off })) => {
+                tracing::warn!("the guest's clock is {}ms off and cannot be set", off / 1_000_000);
+            }
+            Ok(Some(Outcome::Right)) => {}
+            Ok(None) | Err(_) => tracing::debug!("the guest does not tell its time"),
         }
         loop {
             tokio::select! {
@@ -70,22 +79,29 @@ impl Watch {
     }
 }
 
-/// Measures, and sets if need be. What the guest was ahead of the host by, in nanoseconds, if it was set.
-async fn correct(remote: &Remote) -> Option<i128> {
-    let mut talk = remote.talk().ok()?;
+/// What became of one look at the guest's clock; times in nanoseconds, the guest ahead of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Right,
+    Adjusted { was: i128 },
+    Stubborn { off: i128 },
+}
+
+/// Measures, and sets if need be. `None` if the guest does not answer.
+async fn correct(remote: &Remote, sharing: Sharing) -> Option<Outcome> {
+    let mut talk = remote.talk(sharing).ok()?;
     // The session itself must not be part of what is measured.
     talk.ask("echo ready").await?;
     let first = measure(&mut talk).await?;
     if !first.is_wrong() {
-        return None;
+        return Some(Outcome::Right);
     }
     let mut lead = 0;
     let mut last = first;
     for _ in 0..ATTEMPTS {
         let target = since_epoch(SystemTime::now()) + lead;
         if talk.ask(&setting(target)).await?.trim() != "set" {
-            tracing::warn!("the guest's clock is {}ms off and cannot be set", last.ahead / 1_000_000);
-            return None;
+            return Some(Outcome::Stubborn { off: last.ahead });
         }
         last = measure(&mut talk).await?;
         if !last.is_wrong() {
@@ -93,7 +109,7 @@ async fn correct(remote: &Remote) -> Option<i128> {
         }
         lead -= last.ahead;
     }
-    Some(first.ahead)
+    Some(Outcome::Adjusted { was: first.ahead })
 }
 
 /// A shell line that sets the clock and says `set`. Not every `date` knows fractions.

@@ -10,7 +10,7 @@ use crate::guest::script;
 use crate::query::Query;
 
 /// More than this is no configuration file.
-const MAX_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 1 << 20;
 
 /// One edit. `number` is its place in the merged list of provisions.
 #[derive(Debug, Clone)]

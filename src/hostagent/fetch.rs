@@ -4,11 +4,15 @@
 //! in its place is replaced, not followed.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::remote::{Remote, RemoteError};
 use crate::config::resolved::CopyToHost;
 use crate::guest::script;
 use crate::home::{self, Pending};
+
+/// A file that has not come by then does not end.
+const WITHIN: Duration = Duration::from_secs(600);
 
 /// Why a file could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +21,8 @@ enum FetchError {
     Guest(#[from] RemoteError),
     #[error("{} does not exist in the guest", .0)]
     Missing(String),
+    #[error("it has not come within {} s", WITHIN.as_secs())]
+    Late,
     #[error("{}", crate::process::words::chain(.0))]
     Host(home::Error),
 }
@@ -48,7 +54,9 @@ async fn fetch(remote: &Remote, rule: &CopyToHost) -> Result<bool, FetchError> {
             false
         }
     };
-    let fetched = remote.fetch(&script::read_file(&rule.guest), keep).await;
+    let script = script::read_file(&rule.guest);
+    let fetched =
+        tokio::time::timeout(WITHIN, remote.fetch(&script, keep)).await.map_err(|_| FetchError::Late)?;
     if let Some(error) = failure {
         return Err(FetchError::Host(error));
     }

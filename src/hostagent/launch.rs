@@ -42,7 +42,10 @@ pub(super) async fn launch(
             }
         };
         let Some(exit) = exit else {
-            show_screen(&vm, claim, prepared).await?;
+            if let Err(error) = show_screen(&vm, claim, prepared).await {
+                vm.kill().await?;
+                return Err(error);
+            }
             return Ok(Some(vm));
         };
         let taken = matches!(exit.known_cause(), Some(KnownCause::PortTaken { .. }));

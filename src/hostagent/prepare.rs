@@ -9,6 +9,7 @@ use tokio::net::UnixListener;
 use super::edits::Edit;
 use super::remote::{ADDRESS, Remote};
 use super::requirements::Requirements;
+use super::screen;
 use super::values::{GATEWAY, GUEST, Start, dot_ssh, seed_values};
 use super::{Error, Request};
 use crate::config::file_format::FileFormat;
@@ -86,6 +87,8 @@ pub(super) fn prepare(request: &Request, claim: &Claim) -> Result<Prepared, Erro
     let start = Start { instance_id: &instance_id, debug: request.debug, dns_ports };
     let values = seed_values(&request.home, host, &request.name, &config, &start)?;
     write_seed(dir, &values)?;
+    // A run that was killed leaves them.
+    screen::remove(dir);
     let client = ssh::Client::find(host.env("SSH"))?;
     let options = profile(request, &config, dir, client.facts()).options()?;
     write_ssh_config(dir, &hostname, &options, ssh_port)?;

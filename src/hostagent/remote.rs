@@ -128,9 +128,8 @@ impl Remote {
     }
 
     /// A shell in the guest to talk with, line by line; dropping it ends it.
-    pub(super) fn talk(&self) -> Result<Talk, RemoteError> {
-        // Not by its path: the words come one by one, so it must not read ahead to the end.
-        let mut command = self.command(Sharing::Shared, "sh");
+    pub(super) fn talk(&self, sharing: Sharing) -> Result<Talk, RemoteError> {
+        let mut command = self.command(sharing, "sh");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = session::spawn(command)?;
         let closed = || RemoteError::Connection("no pipes to ssh".to_owned());

@@ -24,6 +24,7 @@ mod delete;
 mod edit;
 mod error;
 mod follow;
+mod heard;
 mod inspect;
 mod interrupt;
 mod message;

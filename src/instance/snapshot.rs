@@ -10,10 +10,13 @@ use super::inspect::inspect;
 use super::record::{Instance, Status};
 use super::{Context, Error};
 use crate::driver::qmp::{Monitor, QmpError, RunState};
+use crate::hostagent::api;
 use crate::image::{self, DiskError, Snapshot};
 
 /// Writing the memory of a large guest to a slow disk takes minutes.
 const WITHIN: Duration = Duration::from_secs(1800);
+
+const AGENT_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why a snapshot was not made, applied, deleted or listed.
 #[derive(Debug, thiserror::Error)]
@@ -179,6 +182,7 @@ impl Reach {
                 let before = runtime.block_on(monitor.status()).map_err(failed)?;
                 let words = self.human(&format!("{} {tag}", change.monitor_command()))?;
                 if words.trim().is_empty() {
+                    look_at_clock(context, name, change);
                     return Ok(());
                 }
                 if before == RunState::Running {
@@ -212,6 +216,17 @@ impl Reach {
         let answer = runtime.block_on(monitor.human(line));
         let text = answer.map_err(|source| SnapshotError::Monitor { name: name.clone(), source })?;
         Ok(text.replace('\r', ""))
+    }
+}
+
+/// The guest stood still while its memory was written, or has the time of the snapshot now. An agent that does not answer keeps no clock.
+fn look_at_clock(context: &Context, name: &str, change: SnapshotChange) {
+    if change == SnapshotChange::Delete {
+        return;
+    }
+    let socket = context.home.instance(name).agent_socket();
+    if let Err(error) = api::look_at_clock(&socket, AGENT_ANSWERS_WITHIN) {
+        tracing::debug!("the host agent does not look at the guest's clock: {error}");
     }
 }
 

@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 use super::ansible;
 use super::create::lock_instance;
 use super::follow::Follower;
+use super::heard::Heard;
 use super::inspect::{facts, inspect};
 use super::interrupt::Interrupts;
 use super::prepare::{prepare_existing, refuse_unstartable, warn_inactive};
@@ -237,8 +238,7 @@ struct Wait<'a> {
 impl Wait<'_> {
     fn until_ready(&self, follower: &mut Follower, mut agent: Option<Child>) -> Result<Started, Error> {
         let deadline = Instant::now() + self.options.timeout_or_default();
-        let mut progress =
-            Progress { wanted: self.options.progress, completed: false, running: None, port: 0 };
+        let mut progress = Heard { wanted: self.options.progress, completed: false, running: None, port: 0 };
         let mut asked = Instant::now();
         let mut hopeless = 0;
         loop {
@@ -283,7 +283,7 @@ impl Wait<'_> {
         }
     }
 
-    fn take(&self, status: event::Status, progress: &mut Progress) -> Result<(), Error> {
+    fn take(&self, status: event::Status, progress: &mut Heard) -> Result<(), Error> {
         if status.ssh_local_port != 0 && progress.port == 0 {
             progress.port = status.ssh_local_port;
             tracing::info!("SSH Local Port: {}", status.ssh_local_port);
@@ -372,35 +372,5 @@ impl Wait<'_> {
 
     fn is_held(&self) -> bool {
         lock::is_held(&self.dir.agent_lock()).unwrap_or(false)
-    }
-}
-
-/// What has been heard so far.
-struct Progress {
-    /// The end of cloud-init is waited for as well.
-    wanted: bool,
-    completed: bool,
-    running: Option<event::Status>,
-    port: u16,
-}
-
-impl Progress {
-    fn take(&mut self, step: &event::CloudInitProgress) {
-        if !self.wanted {
-            return;
-        }
-        if step.completed {
-            self.completed = true;
-            tracing::info!("Cloud-init progress monitoring done.");
-        } else if step.log_line.is_empty() {
-            tracing::info!("Cloud-init provisioning started...");
-        } else {
-            tracing::info!("[cloud-init] {}", step.log_line);
-        }
-    }
-
-    fn finished(&self) -> Option<event::Status> {
-        let running = self.running.as_ref()?;
-        (running.degraded || !self.wanted || self.completed).then(|| running.clone())
     }
 }
