@@ -48,7 +48,9 @@ fn lima_has_a_help_and_limactls_version() {
     let world = world();
     let seen = lima(&world, &["--help"]).seen().succeeded();
     assert!(seen.stdout.starts_with("Usage: lima [COMMAND...]\n") && seen.stderr.is_empty(), "{seen:#?}");
-    lima(&world, &["-v"]).stdout("limactl version 2.2.0\n").run().done();
+    let nowhere = |words: &[&str]| lima(&world, words).without("HOME").without("LIMA_HOME");
+    nowhere(&["-v"]).stdout("limactl version 2.2.0\n").run().done();
+    assert_eq!(nowhere(&["-h"]).seen().succeeded().stdout, seen.stdout);
 }
 
 #[test]

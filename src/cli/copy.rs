@@ -19,8 +19,6 @@ use crate::ssh::{self, Client, CopyFlags, CopyPath};
 
 /// Asking a guest what it has takes one round trip; making the shared connection a few more.
 const PROBE_DEADLINE: Duration = Duration::from_secs(60);
-/// What ssh ends with when it could not do its own part.
-const SSH_FAILED: i32 = 255;
 
 /// Copy files between host and guest
 ///
@@ -200,15 +198,15 @@ impl Copy<'_> {
         if self.flags.recursive {
             let own = |name: &Option<&str>| *name == Some(guest.name.as_str());
             for (index, (_, path)) in self.words.iter().enumerate().filter(|(_, (name, _))| own(name)) {
-                // A relative name that begins with a dash is no option of test.
-                script.push_str(&format!("; [ -f {} ] && echo {index}", ssh::quote(path)));
+                script.push_str(&format!("; [ -f {} ] && echo {index}", guest_word(path)));
             }
         }
         script.push_str("; true");
         let options = self.options(Some(guest))?;
         let argv = ssh::session_args(&options, &[], &guest.ssh_address, guest.ssh_local_port, &script);
         let finished = process::run(&mut self.client.command(&argv), b"", PROBE_DEADLINE)?;
-        if finished.status.code() == Some(SSH_FAILED) || !finished.status.success() {
+        // The script itself always succeeds, so it is ssh that failed.
+        if !finished.status.success() {
             let (name, words) = (&guest.name, finished.stderr.trim());
             anyhow::bail!("cannot ask the guest of instance `{name}` by ssh: {words}: {}", finished.status);
         }
@@ -247,6 +245,15 @@ impl Copy<'_> {
     }
 }
 
+/// A path for the guest's shell, which knows whose home `~/` is.
+fn guest_word(path: &str) -> String {
+    match path.strip_prefix("~/") {
+        Some("") => "~/".to_owned(),
+        Some(rest) => format!("~/{}", ssh::quote(rest)),
+        None => ssh::quote(path),
+    }
+}
+
 fn find_scp() -> Result<PathBuf, anyhow::Error> {
     process::find("scp").map_err(|error| anyhow::anyhow!("{error} (install the package `openssh-client`)"))
 }
@@ -268,5 +275,12 @@ mod tests {
         assert_eq!(split("./a:b"), (None, "./a:b"));
         assert_eq!(split("/tmp/a:b"), (None, "/tmp/a:b"));
         assert_eq!(split("a"), (None, "a"));
+    }
+
+    #[test]
+    fn the_home_stays_for_the_guests_shell_to_find() {
+        assert_eq!(guest_word("~/a b"), "~/'a b'");
+        assert_eq!(guest_word("~/"), "~/");
+        assert_eq!(guest_word("a~/b c"), "'a~/b c'");
     }
 }

@@ -86,7 +86,7 @@ use logging::Logger;
 use plugins::Places;
 use tree::Action;
 use words::{Request, Sorted};
-use wrappers::{Plan, Wrapper};
+use wrappers::{Known, Plan, ThisMachine, Wrapper};
 
 use crate::process;
 
@@ -147,13 +147,13 @@ fn answer(logger: Logger) -> ExitCode {
 
 /// The words for limactl that a wrapper's call comes to; `None` if all is done.
 fn wrap(wrapper: Wrapper, words: Vec<String>, logger: Logger) -> Result<Option<Vec<String>>, anyhow::Error> {
-    let context = App::with_defaults(logger).context()?;
-    match wrapper.plan(words, &context)? {
+    let known = ThisMachine(logger);
+    match wrapper.plan(words, &known)? {
         Plan::Print(text) => print(text).map(|()| None),
         Plan::Client { program, variable, args } => {
             Err(process::replace(&mut wrappers::client(program, &variable, &args)).into())
         }
-        Plan::Limactl(words) => match context.host.env("LIMACTL") {
+        Plan::Limactl(words) => match known.variable("LIMACTL") {
             Some(other) => Err(process::replace(std::process::Command::new(other).args(words)).into()),
             None => Ok(Some(words)),
         },

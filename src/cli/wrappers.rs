@@ -15,7 +15,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::instance::{self, Context, Instance, Status};
+use super::context::App;
+use super::logging::Logger;
+use crate::instance::{self, Instance, Status};
 use crate::process;
 
 const USAGE: &str = "Usage: lima [COMMAND...]
@@ -174,14 +176,16 @@ fn running(name: &str, known: &dyn Known) -> Result<Instance, anyhow::Error> {
     }
 }
 
-/// The real world.
-impl Known for Context {
+/// The real world. Only wrappers that ask for instances need a home.
+pub struct ThisMachine(pub Logger);
+
+impl Known for ThisMachine {
     fn variable(&self, name: &str) -> Option<String> {
-        self.host.env(name).map(str::to_owned)
+        std::env::var(name).ok().filter(|value| !value.is_empty())
     }
 
     fn instance(&self, name: &str) -> Result<Option<Instance>, anyhow::Error> {
-        match instance::inspect(self, name) {
+        match instance::inspect(&App::with_defaults(self.0).context()?, name) {
             Ok(found) => Ok(Some(found)),
             Err(instance::Error::NoYaml { .. }) => Ok(None),
             Err(error) => Err(error.into()),
