@@ -667,6 +667,16 @@ fn prune_keeps_what_instances_refer_to_and_sweeps_it() {
     net.world.limactl(["prune", "--keep-referred"]).seen().succeeded().done();
     assert_eq!(net.cached(PATH), ["data", "time", "type", "url"]);
     assert!(!net.entry("/other.img").exists());
+    // A template refers to images as well as an instance does.
+    let templates = net.world.lima_home().join("_templates");
+    fs::create_dir_all(&templates).unwrap();
+    fs::write(templates.join("mine.yaml"), format!("images:\n- location: {}\n", net.web.url(PATH))).unwrap();
+    net.world.limactl(["delete", "a"]).seen().succeeded().done();
+    net.world.limactl(["prune", "--keep-referred"]).seen().succeeded().done();
+    assert!(net.entry(PATH).exists());
+    fs::remove_file(templates.join("mine.yaml")).unwrap();
+    net.world.limactl(["prune", "--keep-referred"]).seen().succeeded().done();
+    assert!(!net.entry(PATH).exists());
 }
 
 #[test]

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
-use super::Outcome;
 use super::context::App;
+use super::{Outcome, locator};
 use crate::config::Config;
+use crate::document::Document;
 use crate::image::{self, Pruned};
 use crate::instance::{self, Context};
+use crate::template::Http;
 
 /// Prune garbage objects
 ///
@@ -63,7 +65,7 @@ fn referred(context: &Context) -> Result<BTreeSet<String>, anyhow::Error> {
             ),
         }
     }
-    for template in templates() {
+    for template in templates(context)? {
         locations.extend(in_document(&template));
     }
     Ok(locations)
@@ -73,9 +75,21 @@ fn in_config(config: &Config) -> BTreeSet<String> {
     in_document(&config.document)
 }
 
-/// The filled-in documents of all templates. There are none in this version.
-fn templates() -> Vec<serde_json::Value> {
-    Vec::new()
+/// All templates of the store, parts of templates included, so that bases need not be embedded.
+fn templates(context: &Context) -> Result<Vec<serde_json::Value>, anyhow::Error> {
+    let http = Http::default();
+    let library = locator::library(&context.host, &http);
+    let mut documents = Vec::new();
+    for listed in library.list()? {
+        let template = library.read(&format!("template:{}", listed.name))?;
+        match Document::parse(&String::from_utf8_lossy(&template.text)) {
+            Ok(document) => documents.push(document.root().resolved().to_json()),
+            Err(fault) => {
+                tracing::warn!("template `{}` cannot be read, skipping it: {fault}", listed.name);
+            }
+        }
+    }
+    Ok(documents)
 }
 
 /// Locations of images, their kernels and initrds, firmware and containerd archives in a filled-in document.

@@ -75,6 +75,21 @@ def commands(world):
         shutil.copytree(world.path("n0"), world.path(f"n{number}"))
     shown = world.run("list").stdout.count("Stopped")
     taken = spent([LIMACTL, "list"], world.env, 20)
+    large = os.path.join(world.root, "large.yaml")
+    script = "".join(f"    echo line {number} of a script  # with a comment\n" for number in range(60))
+    with open(large, "w") as file:
+        file.write("# a large template\nbase: template:default\n" + text + "provision:\n")
+        file.writelines(f"# script {number}\n- mode: system\n  script: |\n    #!/bin/sh\n{script}" for number in range(20))
+    size = os.path.getsize(large) // 1024
+    taken = spent([LIMACTL, "validate", large], world.env, 20)
+    say(f"`limactl validate` of a template of {size} KiB with bases", figure(taken, peer), "aim: under 50 ms")
+    bare = os.path.join(world.root, "bare.yaml")
+    with open(large) as source, open(bare, "w") as file:
+        file.write(source.read().replace("base: template:default\n", ""))
+    taken = []
+    for number in range(20):
+        taken += spent([LIMACTL, "edit", bare, "--set", f".cpus = {number % 4 + 1}"], world.env, 1)
+    say(f"`limactl edit --set` of a file of {size} KiB", figure(taken, peer), "aim: under 20 ms")
     say(f"`limactl list` with {shown} stopped instances, median of 20", figure(taken, peer), "aim: under 50 ms")
 
 
