@@ -69,7 +69,10 @@ pub fn run(args: EditCommandArgs, app: &App) -> Outcome {
             tracing::info!("Aborting, no changes made to the instance");
             return Ok(());
         }
-        Edited::Written => tracing::info!("Instance `{target}` configuration edited"),
+        Edited::Written => {
+            instance::warn_of_inactive_keys(&context, target)?;
+            tracing::info!("Instance `{target}` configuration edited");
+        }
     }
     start_if_wanted(&context, target, args.start, app)
 }
