@@ -156,7 +156,20 @@ impl Synced {
         let (mut shown, mut seen, mut keys) = (String::new(), 0, keys.iter());
         let mut next = keys.next();
         let mut bytes = [0; 4096];
-        while let Ok(length @ 1..) = screen.read(&mut bytes) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let is_late = |screen: &std::fs::File| {
+            use std::os::fd::AsFd;
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            let mut ready = [nix::poll::PollFd::new(screen.as_fd(), nix::poll::PollFlags::POLLIN)];
+            let timeout = nix::poll::PollTimeout::try_from(left).unwrap();
+            nix::poll::poll(&mut ready, timeout).unwrap() == 0
+        };
+        loop {
+            if is_late(&screen) {
+                child.kill().unwrap();
+                panic!("nothing more is shown, and nobody asked what the test answers: {shown}");
+            }
+            let Ok(length @ 1..) = screen.read(&mut bytes) else { break };
             shown.push_str(&String::from_utf8_lossy(&bytes[..length]));
             while let Some((text, key)) = next
                 && let Some(position) = shown[seen..].find(text)

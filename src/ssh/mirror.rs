@@ -45,9 +45,10 @@ pub fn mirror_args(
         Mirror::Quiet => vec!["-q".to_owned()],
         Mirror::DryRun => vec!["--dry-run".to_owned(), "--itemize-changes".to_owned()],
     });
-    // By default a file that keeps its size counts as unchanged for the second in which it was copied.
+    // By default times of one second are the same: a file that keeps its size counts as unchanged for the second in which it was copied, and
+    // a directory does not get its time, so that the way back finds a change where there is none.
     args.extend(match to {
-        CopyPath::Host(_) if version >= NANOSECONDS_SINCE => Some("--modify-window=-1".to_owned()),
+        _ if version >= NANOSECONDS_SINCE => Some("--modify-window=-1".to_owned()),
         CopyPath::Host(_) => Some("--checksum".to_owned()),
         CopyPath::Guest { .. } => None,
     });
@@ -139,6 +140,7 @@ mod tests {
                 "--no-owner",
                 "--no-group",
                 "-q",
+                "--modify-window=-1",
                 "-e",
                 "ssh -p 1",
                 "--",
