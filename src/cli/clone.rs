@@ -1,13 +1,11 @@
 //! `limactl clone` and `limactl rename`: an instance that is a copy of another, and an instance under another name.
 
-use std::time::Duration;
-
 use clap::{ArgAction, Args};
 
 use super::context::App;
 use super::edits::EditArgs;
-use super::{Outcome, prompt, start};
-use crate::instance::{self, Context, StartOptions};
+use super::{Outcome, start};
+use crate::instance;
 
 /// Make an instance that is a copy of another
 ///
@@ -48,7 +46,7 @@ pub fn clone(args: CloneArgs, app: &App) -> Outcome {
     warn_of_yes(app, "clone");
     let edits = pair.edits.edits(&context.host)?;
     instance::clone(&context, &pair.old, &pair.new, &edits)?;
-    start_if_wanted(&context, &pair, app)
+    start::if_wanted(&context, &pair.new, pair.start, app)
 }
 
 pub fn rename(args: RenameArgs, app: &App) -> Outcome {
@@ -56,7 +54,7 @@ pub fn rename(args: RenameArgs, app: &App) -> Outcome {
     warn_of_yes(app, "rename");
     let edits = pair.edits.edits(&context.host)?;
     instance::rename(&context, &pair.old, &pair.new, &edits)?;
-    start_if_wanted(&context, &pair, app)
+    start::if_wanted(&context, &pair.new, pair.start, app)
 }
 
 fn warn_of_yes(app: &App, command: &str) {
@@ -65,17 +63,4 @@ fn warn_of_yes(app: &App, command: &str) {
             "`--yes` is deprecated for `limactl {command}`: use `--tty=false` to be asked nothing, `--start` to start the instance"
         );
     }
-}
-
-fn start_if_wanted(context: &Context, pair: &PairArgs, app: &App) -> Outcome {
-    let wanted = match pair.start {
-        Some(wanted) => wanted,
-        None => prompt::start_now(app)?,
-    };
-    if !wanted {
-        return Ok(());
-    }
-    let options =
-        StartOptions { timeout: Duration::ZERO, foreground: false, progress: false, announce: true };
-    start::start(context, &pair.new, &options)
 }

@@ -4,18 +4,17 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{ArgAction, Args};
 
 use super::context::App;
 use super::edits::EditArgs;
-use super::{Outcome, editor, prompt, rejected, start};
+use super::{Outcome, editor, rejected, start};
 use crate::config::edits::{self, Edit};
 use crate::config::name;
 use crate::home;
-use crate::instance::{self, Change, Context, Edited, StartOptions};
+use crate::instance::{self, Change, Context, Edited};
 
 /// Edit an instance of Lima or a file
 ///
@@ -69,9 +68,12 @@ pub fn run(args: EditCommandArgs, app: &App) -> Outcome {
             tracing::info!("Aborting, no changes made to the instance");
             return Ok(());
         }
-        Edited::Written => tracing::info!("Instance `{target}` configuration edited"),
+        Edited::Written => {
+            instance::warn_of_inactive_keys(&context, target)?;
+            tracing::info!("Instance `{target}` configuration edited");
+        }
     }
-    start_if_wanted(&context, target, args.start, app)
+    start::if_wanted(&context, target, args.start, app)
 }
 
 /// By the flags if there are any, else by an editor if somebody is there to use it.
@@ -158,17 +160,4 @@ fn check(context: &Context, typed: &Path, path: &Path, old: &str, new: &str) -> 
 fn file_mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(path).map_or(0o644, |data| data.permissions().mode() & 0o7777)
-}
-
-fn start_if_wanted(context: &Context, name: &str, wanted: Option<bool>, app: &App) -> Outcome {
-    let wanted = match wanted {
-        Some(wanted) => wanted,
-        None => prompt::start_now(app)?,
-    };
-    if !wanted {
-        return Ok(());
-    }
-    let options =
-        StartOptions { timeout: Duration::ZERO, foreground: false, progress: false, announce: true };
-    start::start(context, name, &options)
 }

@@ -8,7 +8,7 @@ use super::Outcome;
 use super::context::App;
 use super::create::{self, Created, SourceArgs};
 use super::locator::{self, Target};
-use super::{go_text, rejected};
+use super::{go_text, prompt, rejected};
 use crate::instance::{self, Change, Context, StartOptions, Started};
 use crate::template::Http;
 
@@ -75,6 +75,20 @@ pub fn run(args: StartArgs, app: &App) -> Outcome {
         announce: true,
     };
     start(&context, &name, &options)
+}
+
+/// Starts an instance that another command made or changed: as its flag says, or as the person at the terminal answers.
+pub fn if_wanted(context: &Context, name: &str, flag: Option<bool>, app: &App) -> Outcome {
+    let wanted = match flag {
+        Some(wanted) => wanted,
+        None => prompt::start_now(app)?,
+    };
+    if !wanted {
+        return Ok(());
+    }
+    let options =
+        StartOptions { timeout: Duration::ZERO, foreground: false, progress: false, announce: true };
+    start(context, name, &options)
 }
 
 /// Starts an instance and repeats what it has to say.

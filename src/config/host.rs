@@ -82,3 +82,22 @@ pub fn test_facts() -> HostFacts {
         env: Vec::new(),
     }
 }
+
+/// A host whose paths all start in `dir`, with the programs in `dir/bin` and no home.
+#[cfg(test)]
+pub fn test_facts_in(dir: &std::path::Path) -> HostFacts {
+    HostFacts {
+        cpus: 1,
+        memory: Bytes::gib(1),
+        user: HostUser { name: "u".into(), uid: 1, comment: String::new() },
+        home: None,
+        temp_dir: dir.into(),
+        cwd: dir.into(),
+        machine_id: String::new(),
+        timezone: String::new(),
+        lima_home: dir.into(),
+        cache_dir: dir.into(),
+        env: vec![("PATH".into(), dir.join("bin").display().to_string())],
+        ..test_facts()
+    }
+}

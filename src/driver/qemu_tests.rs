@@ -8,8 +8,8 @@ use super::super::{
     Disk, DiskFormat, Driver, Firmware, HostForward, KnownCause, Nic, NicBackend, RuntimeFiles,
 };
 use super::*;
-use crate::config::host::HostUser;
-use crate::config::{Arch, Bytes, HostOs};
+use crate::config::host::test_facts_in;
+use crate::config::{Arch, Bytes};
 
 /// A directory with the instance's files, and a host that knows only what `env` says.
 struct World {
@@ -70,22 +70,7 @@ impl World {
     }
 
     fn host(&self) -> HostFacts {
-        let dir = self.dir.path();
-        HostFacts {
-            os: HostOs::Linux,
-            arch: Arch::X86_64,
-            cpus: 1,
-            memory: Bytes::gib(1),
-            user: HostUser { name: "u".into(), uid: 1, comment: String::new() },
-            home: None,
-            temp_dir: dir.into(),
-            cwd: dir.into(),
-            machine_id: String::new(),
-            timezone: String::new(),
-            lima_home: dir.into(),
-            cache_dir: dir.into(),
-            env: self.env.clone(),
-        }
+        HostFacts { env: self.env.clone(), ..test_facts_in(self.dir.path()) }
     }
 
     async fn start(&self, inherited: Vec<OwnedFd>) -> Result<Vm, DriverError> {

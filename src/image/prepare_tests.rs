@@ -5,27 +5,12 @@ use std::fs;
 use super::error::with_causes;
 use super::format::tests::qcow2;
 use super::*;
-use crate::config::HostOs;
-use crate::config::host::HostUser;
+use crate::config::host::test_facts_in;
 use crate::config::resolved::{FileRef, Kernel};
 
 /// A host whose relative paths start in `dir`, and whose only programs are in `<dir>/bin`.
 pub(super) fn host(dir: &Path) -> HostFacts {
-    HostFacts {
-        os: HostOs::Linux,
-        arch: Arch::X86_64,
-        cpus: 1,
-        memory: Bytes::gib(1),
-        user: HostUser { name: "u".into(), uid: 1, comment: String::new() },
-        home: None,
-        temp_dir: dir.into(),
-        cwd: dir.into(),
-        machine_id: String::new(),
-        timezone: String::new(),
-        lima_home: dir.into(),
-        cache_dir: dir.into(),
-        env: vec![("PATH".into(), dir.join("bin").display().to_string())],
-    }
+    test_facts_in(dir)
 }
 
 /// A directory with sources, and an instance directory in it.

@@ -3,7 +3,7 @@
 
 use super::create::lock_instance;
 use super::inspect::inspect;
-use super::prepare::refuse_unsupported;
+use super::prepare::{refuse_unsupported, warn_inactive};
 use super::record::Status;
 use super::{Context, Error};
 use crate::config::{Config, edits};
@@ -42,6 +42,13 @@ pub fn change(context: &Context, name: &str, change: Change) -> Result<Edited, E
     let Some(new) = changed_text(context, &dir, change)? else { return Ok(Edited::Unchanged) };
     home::write_atomic(&dir.lima_yaml(), new.as_bytes(), 0o644)?;
     Ok(Edited::Written)
+}
+
+/// One warning for each key that is set and does not act yet, as `create` and `start` give.
+pub fn warn_of_inactive_keys(context: &Context, name: &str) -> Result<(), Error> {
+    let dir = context.home.instance(name);
+    warn_inactive(&context.home.load(&dir, &context.host)?.config);
+    Ok(())
 }
 
 /// The text of the instance in `dir` after the change, `None` if that is the old one. Nothing is written.

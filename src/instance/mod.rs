@@ -47,7 +47,7 @@ use crate::home::Home;
 pub use clone::{clone, rename};
 pub use create::{NewInstance, create};
 pub use delete::{Deleted, delete};
-pub use edit::{Change, Edited, change, refuse_running};
+pub use edit::{Change, Edited, change, refuse_running, warn_of_inactive_keys};
 pub use error::Error;
 pub use inspect::{broken_row, inspect};
 pub use interrupt::{Interrupts, undone_by_interrupt};

@@ -6,26 +6,11 @@ use std::path::Path;
 use super::super::web::Http;
 use super::super::web::tests::Server;
 use super::*;
-use crate::config::host::HostUser;
-use crate::config::{Arch, Bytes, HostOs};
+use crate::config::host::test_facts_in;
 
 /// A host whose relative paths and home start in `dir`.
 pub(in crate::template) fn host(dir: &Path) -> HostFacts {
-    HostFacts {
-        os: HostOs::Linux,
-        arch: Arch::X86_64,
-        cpus: 1,
-        memory: Bytes::gib(1),
-        user: HostUser { name: "u".into(), uid: 1, comment: String::new() },
-        home: None,
-        temp_dir: dir.into(),
-        cwd: dir.into(),
-        machine_id: String::new(),
-        timezone: String::new(),
-        lima_home: dir.join("lh"),
-        cache_dir: dir.into(),
-        env: vec![("PATH".into(), dir.join("bin").display().to_string())],
-    }
+    HostFacts { lima_home: dir.join("lh"), ..test_facts_in(dir) }
 }
 
 /// What `read` says in a directory where `prepare` was busy: the text, or why there is none.

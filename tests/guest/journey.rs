@@ -143,7 +143,23 @@ fn copied(promises: &mut Promises, guest: &Guest) {
         assert_eq!(std::fs::read_to_string(world.path("back")).unwrap(), "text\n");
         world.limactl(["copy", "g:/etc/hostname", "."]).run().done();
         assert_eq!(std::fs::read_to_string(world.path("hostname")).unwrap(), "lima-g\n");
-        world.limactl(["copy", "g:/nonexistent", "."]).seen().ended_with(1).says("/nonexistent").done();
+        let seen = world.limactl(["copy", "--backend=scp", "g:/nonexistent", "."]).seen().ended_with(1);
+        seen.says("/nonexistent").done();
+    });
+    promises.keep("a directory is worked on in the guest, and the changes come back", || {
+        let has_rsync = world.call("which", ["rsync"]).seen().status == 0;
+        if !has_rsync || guest.says("command -v rsync || true").is_empty() {
+            say("skipped: `shell --sync` with a real guest, because rsync is not in both");
+            return;
+        }
+        world.write("project/it's/old", "old\n");
+        let dir = world.path("project/it's").display().to_string();
+        let script = "rm old && echo new >new && basename \"$PWD\"";
+        let seen = world.limactl(["shell", "--sync", &dir, "g", "sh", "-c", script]).seen().succeeded();
+        assert_eq!((seen.stdout.as_str(), seen.stderr.as_str()), ("it's\n", ""));
+        assert_eq!(std::fs::read_to_string(format!("{dir}/new")).unwrap(), "new\n");
+        assert!(!std::path::Path::new(&format!("{dir}/old")).exists());
+        assert_eq!(guest.says(&format!("test -e \"$HOME{dir}\" || echo gone")), "gone");
     });
     promises.keep("a directory of the host that is not mounted leaves a session in the guest's home", || {
         assert_eq!(guest.says("pwd"), guest.says("echo $HOME"));
