@@ -32,6 +32,12 @@ pub(super) async fn keep(remote: &Remote, asked: &mut UnboundedReceiver<()>) {
         let mut outcome = tokio::time::timeout(PATIENCE_SHARED, correct(remote, Sharing::Shared)).await;
         if !matches!(outcome, Ok(Some(_))) {
             outcome = tokio::time::timeout(PATIENCE, correct(remote, Sharing::Alone)).await;
+            if matches!(outcome, Ok(Some(_))) {
+                // Whoever enters next would hang in it.
+                tracing::debug!("the guest answers, but not on the shared ssh connection, which is given up");
+                remote.close_master().await;
+                remote.forget_master();
+            }
         }
         match outcome {
             Ok(Some(Outcome::Adjusted { was })) => {
