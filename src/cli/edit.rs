@@ -68,8 +68,8 @@ pub fn run(args: EditCommandArgs, app: &App) -> Outcome {
             tracing::info!("Aborting, no changes made to the instance");
             return Ok(());
         }
-        Edited::Written => {
-            instance::warn_of_inactive_keys(&context, target)?;
+        Edited::Written(config) => {
+            instance::warn_inactive(&config);
             tracing::info!("Instance `{target}` configuration edited");
         }
     }

@@ -4,6 +4,7 @@
 //! `true` or `false`. Texts keep their source (`0644`, `1.50`), where upstream prints the number again: see `docs/differences.md`.
 
 use super::node::Scalar;
+use crate::document;
 
 /// The kinds that YAML 1.2's core schema gives to scalars, for error messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub fn kind(scalar: &Scalar) -> ScalarKind {
     match scalar.text.as_str() {
         "" | "~" | "null" | "Null" | "NULL" => ScalarKind::Null,
         text if boolean_text(text).is_some() => ScalarKind::Bool,
-        text if integer_text(text).is_some() => ScalarKind::Integer,
+        text if document::whole(text).is_some() => ScalarKind::Integer,
         text if float_text(text).is_some() => ScalarKind::Float,
         _ => ScalarKind::Text,
     }
@@ -58,7 +59,7 @@ pub fn integer(scalar: &Scalar) -> Option<i64> {
     if matches!(kind(scalar), ScalarKind::Bool | ScalarKind::Null) {
         return None;
     }
-    let whole = integer_text(&scalar.text).or_else(|| {
+    let whole = document::whole(&scalar.text).or_else(|| {
         let float = float_text(&scalar.text)?.trunc();
         // Both bounds are exact as f64, and the upper one is the first that does not fit.
         (float >= i64::MIN as f64 && float < i64::MAX as f64).then_some(float as i128)
@@ -70,7 +71,7 @@ pub fn integer(scalar: &Scalar) -> Option<i64> {
 pub fn number(scalar: &Scalar) -> Option<serde_json::Number> {
     match kind(scalar) {
         ScalarKind::Integer => {
-            let whole = integer_text(&scalar.text)?;
+            let whole = document::whole(&scalar.text)?;
             i64::try_from(whole).map(Into::into).or_else(|_| u64::try_from(whole).map(Into::into)).ok()
         }
         ScalarKind::Float => serde_json::Number::from_f64(float_text(&scalar.text)?),
@@ -86,42 +87,9 @@ fn boolean_text(text: &str) -> Option<bool> {
     }
 }
 
-/// Decimal, `0x`, `0o` and `0b`, with a sign and with `_` between digits; a leading zero means octal, as Go has it.
-fn integer_text(text: &str) -> Option<i128> {
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if digits.starts_with('_') || digits.ends_with('_') || digits.starts_with(['+', '-']) {
-        return None;
-    }
-    let digits = digits.replace('_', "");
-    let lower = digits.to_ascii_lowercase();
-    let (radix, body) = match lower.get(..2) {
-        Some("0x") => (16, &lower[2..]),
-        Some("0o") => (8, &lower[2..]),
-        Some("0b") => (2, &lower[2..]),
-        _ if lower.len() > 1
-            && lower.starts_with('0')
-            && lower.bytes().all(|b| b.is_ascii_digit() && b < b'8') =>
-        {
-            (8, &lower[1..])
-        }
-        _ => (10, lower.as_str()),
-    };
-    if body.is_empty() || !body.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        return None;
-    }
-    let value = i128::from_str_radix(body, radix).ok()?;
-    Some(if negative { -value } else { value })
-}
-
+/// Fields want no infinity.
 fn float_text(text: &str) -> Option<f64> {
-    let unsigned = text.trim_start_matches(['+', '-']);
-    let looks_right = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && unsigned.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'))
-        && unsigned.bytes().any(|b| b.is_ascii_digit());
-    looks_right.then(|| text.parse().ok()).flatten().filter(|value: &f64| value.is_finite())
+    document::float(text).filter(|value| value.is_finite())
 }
 
 /// The bytes of a `!!binary` scalar: base64 with padding, white space allowed anywhere.
@@ -131,18 +99,11 @@ pub fn base64(text: &str) -> Option<Vec<u8>> {
     let mut padding = 0;
     let mut out = Vec::new();
     for byte in text.bytes().filter(|b| !b.is_ascii_whitespace()) {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            b'=' => {
-                padding += 1;
-                continue;
-            }
-            _ => return None,
-        };
+        if byte == b'=' {
+            padding += 1;
+            continue;
+        }
+        let value = document::base64_value(byte)?;
         if padding > 0 {
             return None;
         }

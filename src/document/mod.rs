@@ -13,6 +13,7 @@
 //! - Depth and size are bounded (`read`), so no text overflows the stack or eats memory.
 
 mod align;
+mod base64;
 mod compose;
 mod json;
 mod keys;
@@ -26,11 +27,13 @@ mod rewrite_block;
 mod rewrite_flow;
 mod scalar;
 
+pub use base64::{base64, base64_value};
 pub use keys::Keys;
 pub use node::{Comments, Kind, Node, Origin, Scalar, Sort, Style};
 pub use print::{Layout, flow, print};
 pub use read::{Document, Fault, FaultKind, MAX_DEPTH, MAX_NODES, Mark};
 pub use rewrite::RewriteError;
+pub use scalar::{float, whole};
 
 #[cfg(test)]
 mod rewrite_tests;

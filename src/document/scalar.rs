@@ -26,8 +26,13 @@ pub fn look(text: &str) -> Sort {
     }
 }
 
-/// Decimal, `0x`, `0o`, `0b` or, as Go has it, octal behind a leading zero; `None` beyond `i64`.
+/// A whole number that fits; see [`whole`].
 pub fn int(text: &str) -> Option<i64> {
+    i64::try_from(whole(text)?).ok()
+}
+
+/// Decimal, `0x`, `0o` and `0b`, with a sign and with `_` between digits; a leading zero means octal, as Go has it.
+pub fn whole(text: &str) -> Option<i128> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -52,7 +57,7 @@ pub fn int(text: &str) -> Option<i64> {
         return None;
     }
     let value = i128::from_str_radix(body, radix).ok()?;
-    i64::try_from(if negative { -value } else { value }).ok()
+    Some(if negative { -value } else { value })
 }
 
 /// A number with a fraction, an exponent, or too large for `int`; `.inf` and `.nan` as YAML has them.

@@ -20,11 +20,7 @@ pub enum LoadError {
 impl Home {
     /// Loads instance `dir` from its `lima.yaml`, with the user's defaults and overrides.
     pub fn load(&self, dir: &InstanceDir, host: &HostFacts) -> Result<Loaded, LoadError> {
-        let path = dir.lima_yaml();
-        let text = super::read_bytes(&path)?;
-        let label = format!("main file `{}`", path.display());
-        let version = dir.recorded_version()?.unwrap_or_default();
-        self.load_text(&label, &text, &path, &version, dir.is_existing(), host)
+        self.load_edited(dir, &super::read_bytes(&dir.lima_yaml())?, host)
     }
 
     /// Loads a text that is going to be, or might be, the `lima.yaml` of a new instance at `file`.
@@ -38,7 +34,7 @@ impl Home {
         self.load_text(label, text, file, "", false, host)
     }
 
-    /// Fills the defaults of a text in that need not be a whole configuration.
+    /// Fills in the defaults of a text that need not be a whole configuration.
     pub fn fill_new(
         &self,
         label: &str,

@@ -29,15 +29,15 @@ const VZ_IDENTIFIER: &str = "vz-identifier";
 /// Copies instance `old` to `new`, with `changes` in its `lima.yaml`.
 pub fn clone(context: &Context, old: &str, new: &str, changes: &[Edit]) -> Result<(), Error> {
     let pair = Pair::check(context, old, new, "clone")?;
-    let text = changed_text(context, &pair.old, Change::Edits(changes))?;
     let (_old_lock, _new_lock) = pair.lock(context)?;
     pair.check_again(context)?;
+    let changed = changed_text(context, &pair.old, Change::Edits(changes))?.map(|changed| changed.text);
     sweep(context);
     let unmade = unmade(context, new);
     let remove = unmade.clone();
     let copied = undone_by_interrupt(
         move || forget(&remove),
-        || copy_instance(pair.old.path(), &unmade, text.as_deref(), pair.new.path()),
+        || copy_instance(pair.old.path(), &unmade, changed.as_deref(), pair.new.path()),
     );
     if copied.is_err() {
         forget(&unmade);
@@ -48,9 +48,9 @@ pub fn clone(context: &Context, old: &str, new: &str, changes: &[Edit]) -> Resul
 /// Gives instance `old` the name `new`, with `changes` in its `lima.yaml`.
 pub fn rename(context: &Context, old: &str, new: &str, changes: &[Edit]) -> Result<(), Error> {
     let pair = Pair::check(context, old, new, "rename")?;
-    let text = changed_text(context, &pair.old, Change::Edits(changes))?;
     let (_old_lock, _new_lock) = pair.lock(context)?;
     pair.check_again(context)?;
+    let changed = changed_text(context, &pair.old, Change::Edits(changes))?.map(|changed| changed.text);
     // A crash may have left a disk to the old name.
     disks::release_all(&context.home, &pair.old);
     let failed = |source| Error::Copy {
@@ -62,7 +62,7 @@ pub fn rename(context: &Context, old: &str, new: &str, changes: &[Edit]) -> Resu
     fs::rename(pair.old.path(), pair.new.path()).map_err(failed)?;
     // Says the old name and port, and is written at each start.
     home::remove_if_present(&pair.new.ssh_config())?;
-    if let Some(text) = text
+    if let Some(text) = changed
         && let Err(error) = home::write_atomic(&pair.new.lima_yaml(), text.as_bytes(), 0o644)
     {
         fs::rename(pair.new.path(), pair.old.path()).map_err(failed)?;

@@ -3,7 +3,7 @@
 
 use super::create::lock_instance;
 use super::inspect::inspect;
-use super::prepare::{refuse_unsupported, warn_inactive};
+use super::prepare::refuse_unsupported;
 use super::record::Status;
 use super::{Context, Error};
 use crate::config::{Config, edits};
@@ -18,10 +18,17 @@ pub enum Change<'a> {
     Text { old: &'a str, new: &'a str },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Edited {
     Unchanged,
-    Written,
+    /// What the instance is configured as from now on.
+    Written(Box<Config>),
+}
+
+/// A new text that was found valid, and what it means.
+pub(super) struct Changed {
+    pub(super) text: String,
+    config: Box<Config>,
 }
 
 /// Refuses to change an instance under a running VM.
@@ -40,15 +47,8 @@ pub fn change(context: &Context, name: &str, change: Change) -> Result<Edited, E
     let _lock = lock_instance(context, name)?;
     let dir = context.home.instance(name);
     let Some(new) = changed_text(context, &dir, change)? else { return Ok(Edited::Unchanged) };
-    home::write_atomic(&dir.lima_yaml(), new.as_bytes(), 0o644)?;
-    Ok(Edited::Written)
-}
-
-/// One warning for each key that is set and does not act yet, as `create` and `start` give.
-pub fn warn_of_inactive_keys(context: &Context, name: &str) -> Result<(), Error> {
-    let dir = context.home.instance(name);
-    warn_inactive(&context.home.load(&dir, &context.host)?.config);
-    Ok(())
+    home::write_atomic(&dir.lima_yaml(), new.text.as_bytes(), 0o644)?;
+    Ok(Edited::Written(new.config))
 }
 
 /// The text of the instance in `dir` after the change, `None` if that is the old one. Nothing is written.
@@ -56,7 +56,7 @@ pub(super) fn changed_text(
     context: &Context,
     dir: &InstanceDir,
     change: Change,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<Changed>, Error> {
     let path = dir.lima_yaml();
     let old = home::read_text(&path)?;
     let new = match change {
@@ -70,24 +70,19 @@ pub(super) fn changed_text(
         return Ok(None);
     }
     match check(context, dir, &new) {
-        Ok(()) => Ok(Some(new)),
+        Ok(config) => Ok(Some(Changed { text: new, config: Box::new(config) })),
         Err(source) => Err(Error::Rejected { text: new, cause: Box::new(source) }),
     }
 }
 
-fn check(context: &Context, dir: &InstanceDir, new: &str) -> Result<(), Error> {
+fn check(context: &Context, dir: &InstanceDir, new: &str) -> Result<Config, Error> {
     let config = context.home.load_edited(dir, new.as_bytes(), &context.host)?.config;
     refuse_unsupported(&config)?;
     // A text that cannot be read has no disk to shrink: the change is what mends it.
     match context.home.load(dir, &context.host) {
-        Ok(before) => refuse_shrinking(&before.config, &config),
-        Err(_) => Ok(()),
-    }
-}
-
-fn refuse_shrinking(before: &Config, after: &Config) -> Result<(), Error> {
-    match after.disk < before.disk {
-        true => Err(Error::Shrink { from: before.disk, to: after.disk }),
-        false => Ok(()),
+        Ok(before) if config.disk < before.config.disk => {
+            Err(Error::Shrink { from: before.config.disk, to: config.disk })
+        }
+        _ => Ok(config),
     }
 }

@@ -111,7 +111,7 @@ fn is_for_start(key: &InactiveKey) -> bool {
 }
 
 /// One warning for each key that has no effect yet, or that the start will be refused for.
-pub(super) fn warn_inactive(config: &Config) {
+pub fn warn_inactive(config: &Config) {
     let keys = config.inactive_keys.iter().chain(config.unsupported.iter().filter(|key| is_for_start(key)));
     keys.for_each(|key| tracing::warn!("{key}"));
 }

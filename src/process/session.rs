@@ -3,7 +3,7 @@
 use std::process::{ExitStatus, Stdio};
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 
 use super::{Error, run::spawn_error};
 
@@ -28,10 +28,39 @@ pub fn spawn(mut command: Command) -> Result<Child, Error> {
 
 /// Runs `command` with `input` on its standard input, calls `on_line` for each line of its standard output as it comes, and waits for the end.
 /// Dropping the future kills the program.
-pub async fn follow(
+pub async fn follow(command: Command, input: &str, mut on_line: impl FnMut(&str)) -> Result<Ended, Error> {
+    converse(command, input, async |stdout| {
+        let mut reader = BufReader::new(stdout);
+        while let Some(line) = next_line(&mut reader).await {
+            on_line(&line);
+        }
+    })
+    .await
+}
+
+/// Runs `command` with `input` on its standard input and hands each piece of its standard output to `on_bytes` as it comes, until that
+/// says `false`. Dropping the future kills the program.
+pub async fn stream(
+    command: Command,
+    input: &str,
+    mut on_bytes: impl FnMut(&[u8]) -> bool,
+) -> Result<Ended, Error> {
+    // The pipe goes with this block, so a program whose output nobody wants any more ends.
+    converse(command, input, async |mut stdout| {
+        let mut chunk = vec![0; 64 * 1024];
+        while let Ok(count) = stdout.read(&mut chunk).await
+            && count > 0
+            && on_bytes(&chunk[..count])
+        {}
+    })
+    .await
+}
+
+/// Writes, reads and waits at the same time, so that no full pipe stops the program. `read` gets its standard output.
+async fn converse(
     mut command: Command,
     input: &str,
-    mut on_line: impl FnMut(&str),
+    read: impl AsyncFnOnce(ChildStdout),
 ) -> Result<Ended, Error> {
     let program = command.as_std().get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -45,10 +74,7 @@ pub async fn follow(
     };
     let read = async {
         if let Some(stdout) = stdout {
-            let mut reader = BufReader::new(stdout);
-            while let Some(line) = next_line(&mut reader).await {
-                on_line(&line);
-            }
+            read(stdout).await;
         }
     };
     let ((), (), stderr) = tokio::join!(write, read, drain(stderr));
@@ -74,36 +100,6 @@ pub async fn next_line(reader: &mut (impl AsyncBufRead + Unpin)) -> Option<Strin
             return Some(String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned());
         }
     }
-}
-
-/// Runs `command` with `input` on its standard input and hands each piece of its standard output to `on_bytes` as it comes, until that
-/// says `false`. Dropping the future kills the program.
-pub async fn stream(
-    mut command: Command,
-    input: &str,
-    mut on_bytes: impl FnMut(&[u8]) -> bool,
-) -> Result<Ended, Error> {
-    let program = command.as_std().get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = spawn(command)?;
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let write = async {
-        if let Some(mut stdin) = stdin {
-            let _ = stdin.write_all(input.as_bytes()).await;
-        }
-    };
-    let read = async {
-        // The pipe goes with this block, so a program whose output nobody wants any more ends.
-        let Some(mut stdout) = stdout else { return };
-        let mut chunk = vec![0; 64 * 1024];
-        while let Ok(count) = stdout.read(&mut chunk).await
-            && count > 0
-            && on_bytes(&chunk[..count])
-        {}
-    };
-    let ((), (), stderr) = tokio::join!(write, read, drain(stderr));
-    let status = child.wait().await.map_err(|source| Error::Spawn { program, source })?;
-    Ok(Ended { status, stderr })
 }
 
 async fn drain(pipe: Option<impl AsyncRead + Unpin>) -> String {

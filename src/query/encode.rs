@@ -6,7 +6,7 @@ use super::error::Fault;
 use super::eval::{Evaluation, size};
 use super::place::{Place, Step};
 use super::words::Format;
-use crate::document::{Document, Kind, Node, Sort, print};
+use crate::document::{Document, Kind, Node, Sort, base64, base64_value, print};
 
 impl Evaluation<'_> {
     pub(super) fn encoded(
@@ -248,28 +248,11 @@ fn rows(text: &str, separator: char) -> Vec<Vec<String>> {
     rows
 }
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-fn base64(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let group =
-            chunk.iter().fold(0u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for index in 0..4 {
-            let is_padding = index > chunk.len();
-            let digit = ALPHABET[(group >> (18 - 6 * index) & 63) as usize];
-            text.push(if is_padding { '=' } else { char::from(digit) });
-        }
-    }
-    text
-}
-
 fn from_base64(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let (mut group, mut bits) = (0u32, 0);
     for byte in text.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=') {
-        let digit = ALPHABET.iter().position(|letter| *letter == byte)?;
-        group = group << 6 | digit as u32;
+        group = group << 6 | u32::from(base64_value(byte)?);
         bits += 6;
         if bits >= 8 {
             bits -= 8;

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::Error;
+use crate::document::base64_value;
 use crate::home::{self, Home};
 use crate::process;
 
@@ -120,17 +121,6 @@ fn base64_prefix(text: &str, count: usize) -> Option<Vec<u8>> {
         }
     }
     None
-}
-
-fn base64_value(letter: u8) -> Option<u8> {
-    Some(match letter {
-        b'A'..=b'Z' => letter - b'A',
-        b'a'..=b'z' => letter - b'a' + 26,
-        b'0'..=b'9' => letter - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

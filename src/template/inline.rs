@@ -6,7 +6,7 @@ use super::Depth;
 use super::absolute::{Reference, SCRIPTS};
 use super::comments;
 use super::error::Error;
-use crate::document::{Kind, Node, Scalar, Style};
+use crate::document::{Kind, Node, Scalar, Style, base64};
 
 /// Reads every file that the scripts of `tree` name with `read`. Templates' files stay if only what is outside the store is wanted.
 pub fn inline(
@@ -91,20 +91,7 @@ fn is_printable(c: char) -> bool {
 
 /// Base64 in lines of 76 characters.
 fn base64_lines(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for line in bytes.chunks(57) {
-        for group in line.chunks(3) {
-            let number = group.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
-            let number = number << (8 * (3 - group.len()));
-            for place in 0..4 {
-                let letter = LETTERS[(number >> (18 - 6 * place) & 63) as usize];
-                out.push(if place <= group.len() { char::from(letter) } else { '=' });
-            }
-        }
-        out.push('\n');
-    }
-    out
+    bytes.chunks(57).map(|line| base64(line) + "\n").collect()
 }
 
 /// A digest that is one is checked. Lima never looked at them, so a text that is none is told of and ignored.
