@@ -64,9 +64,7 @@ fn common(old: &[Node], new: &[Node]) -> Vec<(usize, usize)> {
 
 fn is_same_item(old: &Node, new: &Node) -> bool {
     match (old.birthplace(), new.birthplace()) {
-        (Some(a), Some(b)) if std::sync::Arc::ptr_eq(&a.source, &b.source) => {
-            a.own == b.own && a.lead == b.lead
-        }
+        (Some(a), Some(b)) if std::sync::Arc::ptr_eq(&a.source, &b.source) => a.is_at(b),
         _ => old.same(new),
     }
 }

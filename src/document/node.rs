@@ -77,6 +77,13 @@ pub struct Origin {
     pub own: Range<usize>,
 }
 
+impl Origin {
+    /// Whether both were read from the same place of the same text.
+    pub(super) fn is_at(&self, other: &Origin) -> bool {
+        Arc::ptr_eq(&self.source, &other.source) && self.own == other.own && self.lead == other.lead
+    }
+}
+
 /// Comments that were set by hand; those of the text stay in the text. Without `#`; several lines are several comment lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comments {
@@ -300,7 +307,7 @@ impl Node {
     }
 
     /// A tag that says more than the sort does.
-    fn own_tag(&self) -> Option<&str> {
+    pub(super) fn own_tag(&self) -> Option<&str> {
         self.tag().filter(|tag| {
             !matches!(*tag, "!!str" | "!!int" | "!!bool" | "!!float" | "!!null" | "!!map" | "!!seq")
         })

@@ -87,7 +87,7 @@ impl Layout {
     /// A value behind `key:` or `-`.
     pub fn value(self, node: &Node, under: Under) -> Block {
         let properties = properties(node);
-        if let Some(block) = own_block(node).filter(|_| node.tag().is_none()) {
+        if let Some(block) = own_block(node) {
             return self.placed(block, node, under, &properties);
         }
         match node.kind() {
@@ -104,6 +104,10 @@ impl Layout {
                     Block { head: joined(&properties, &header), rest: indented(lines, 2) }
                 }
             },
+            // In brackets; without an anchor and a tag its own bytes serve.
+            Kind::Sequence(_) | Kind::Mapping(_) if is_on_its_line(node) => {
+                Block { head: flow(node), rest: Vec::new() }
+            }
             Kind::Sequence(_) | Kind::Mapping(_) => self.placed(self.lines(node), node, under, &properties),
         }
     }
@@ -157,10 +161,7 @@ pub fn flow(node: &Node) -> String {
     }
     let body = match node.kind() {
         Kind::Alias(name) => format!("*{name}"),
-        Kind::Scalar(_) => match scalar::write(node, true) {
-            Written::Line(text) => text,
-            Written::Literal { .. } => scalar::write_line(node),
-        },
+        Kind::Scalar(_) => scalar::write_line(node),
         Kind::Sequence(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
         Kind::Mapping(entries) => {
             let entries: Vec<_> =
@@ -204,11 +205,11 @@ fn behind_properties(own: &str) -> &str {
     rest
 }
 
-/// The lines of an untouched node's own bytes, relative to where it begins, or for what begins on its key's line, to the key.
+/// The lines of the own bytes of an untouched node without anchor and tag, relative to where it begins, or for what begins on its key's line, to the key.
 fn own_block(node: &Node) -> Option<Vec<String>> {
     let origin = node.origin()?;
     let own = &origin.source[origin.own.clone()];
-    if own.is_empty() || node.anchor().is_some() {
+    if own.is_empty() || node.anchor().is_some() || node.tag().is_some() {
         return None;
     }
     if !is_on_its_line(node) {

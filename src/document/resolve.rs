@@ -1,6 +1,6 @@
 //! Aliases and merge keys replaced by what they stand for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::node::{Kind, Node};
 
@@ -44,8 +44,10 @@ fn mapping(entries: &[(Node, Node)], anchors: &mut HashMap<String, Node>) -> Nod
             _ => own.push((resolve(key, anchors), value)),
         }
     }
+    let mut known: HashSet<Option<String>> =
+        own.iter().map(|(key, _): &(Node, Node)| key.scalar_text().map(str::to_owned)).collect();
     for (key, value) in merged {
-        if !own.iter().any(|(name, _): &(Node, Node)| name.scalar_text() == key.scalar_text()) {
+        if known.insert(key.scalar_text().map(str::to_owned)) {
             own.push((key, value));
         }
     }

@@ -4,7 +4,6 @@
 //! read again and must be the tree that was meant.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::keys::Keys;
 use super::node::{Kind, Node, Origin, Style};
@@ -126,7 +125,9 @@ impl Writer<'_> {
         }
         let in_brackets = is_flow(self.source, place.origin);
         match (old.kind(), new.kind()) {
-            (Kind::Mapping(a), Kind::Mapping(b)) if are_renamed(a, b) && old.anchor() == new.anchor() => {
+            (Kind::Mapping(a), Kind::Mapping(b))
+                if are_renamed(a, b) && old.anchor() == new.anchor() && old.tag() == new.tag() =>
+            {
                 self.rename(a, b, in_brackets);
             }
             (Kind::Mapping(a), Kind::Mapping(b))
@@ -258,9 +259,9 @@ impl Writer<'_> {
     }
 }
 
-/// Whether nothing has to be written for `new`: the same value, and no comment, anchor or style that somebody asked for.
+/// Whether nothing has to be written for `new`: the same value, and no comment, anchor, tag or style that somebody asked for.
 fn is_unchanged(old: &Node, new: &Node) -> bool {
-    let is_alike = new.comments().is_none() && old.anchor() == new.anchor();
+    let is_alike = new.comments().is_none() && old.anchor() == new.anchor() && old.own_tag() == new.own_tag();
     is_alike
         && match (old.kind(), new.kind()) {
             (Kind::Scalar(a), Kind::Scalar(b)) => old.same(new) && !is_restyled(a.style, b.style, new),
@@ -283,7 +284,7 @@ fn is_restyled(old: Style, new: Style, node: &Node) -> bool {
 /// Whether every value stayed in its place under a key that may be another one.
 fn are_renamed(old: &[(Node, Node)], new: &[(Node, Node)]) -> bool {
     let stayed = |(old, new): (&(Node, Node), &(Node, Node))| match (old.1.birthplace(), new.1.birthplace()) {
-        (Some(a), Some(b)) => Arc::ptr_eq(&a.source, &b.source) && a.own == b.own && a.lead == b.lead,
+        (Some(a), Some(b)) => a.is_at(b),
         _ => false,
     };
     old.len() == new.len()

@@ -1,14 +1,15 @@
 //! Changes of collections that are written in brackets.
 
 use super::align::{Step, align};
+use super::keys::Keys;
 use super::node::Node;
 use super::print::{Under, flow};
 use super::rewrite::{Place, Writer};
 
 impl Writer<'_> {
     pub(super) fn flow_mapping(&mut self, old: &[(Node, Node)], new: &[(Node, Node)]) {
-        let kept: Vec<usize> =
-            (0..old.len()).filter(|&i| new.iter().any(|(key, _)| key.same(&old[i].0))).collect();
+        let (old_keys, new_keys) = (Keys::new(old), Keys::new(new));
+        let kept: Vec<usize> = (0..old.len()).filter(|&i| new_keys.find(&old[i].0).is_some()).collect();
         let spans: Vec<(usize, usize)> = old
             .iter()
             .filter_map(|(key, value)| Some((key.birthplace()?.lead, value.birthplace()?.own.end)))
@@ -16,7 +17,7 @@ impl Writer<'_> {
         self.drop_flow(&spans, &kept);
         let mut previous: Option<usize> = None;
         for (key, value) in new {
-            match old.iter().position(|(name, _)| name.same(key)) {
+            match old_keys.find(key) {
                 Some(index) => {
                     let Some(origin) = old[index].1.birthplace() else { continue };
                     self.value(&old[index].1, value, Place { origin, under: Under::Key, flow: true });
@@ -50,10 +51,10 @@ impl Writer<'_> {
         }
     }
 
-    /// Takes out what is not kept, each with the comma that joined it to a neighbour.
+    /// Takes out what is not in `kept`, which ascends, each with the comma that joined it to a neighbour.
     fn drop_flow(&mut self, spans: &[(usize, usize)], kept: &[usize]) {
         let first_kept = kept.first().copied();
-        for index in (0..spans.len()).filter(|index| !kept.contains(index)) {
+        for index in (0..spans.len()).filter(|index| kept.binary_search(index).is_err()) {
             let range = match first_kept {
                 Some(first) if index < first => spans[index].0..spans[index + 1].0,
                 _ if index > 0 => spans[index - 1].1..spans[index].1,

@@ -266,6 +266,28 @@ fn keys_that_are_renamed_keep_their_lines() {
 }
 
 #[test]
+fn tags_and_anchors_of_collections_are_written() {
+    let text = "a: !foo\n  b: 1\nc: &x [1, 2]\nd: !bar {p: q}\ne:\n- 1\n";
+    let root = Document::parse(text).unwrap().root().clone();
+    let copy = |key: &str| {
+        let value = root.get(key).unwrap().clone();
+        Node::mapping(vec![(Node::text("k"), Node::sequence(vec![value.clone()])), (Node::text("l"), value)])
+    };
+    assert_eq!(print(&copy("a")), "k:\n- !foo\n  b: 1\nl: !foo\n  b: 1\n");
+    assert_eq!(print(&copy("c")), "k:\n- &x [1, 2]\nl: &x [1, 2]\n");
+    assert_eq!(print(&copy("d")), "k:\n- !bar {p: q}\nl: !bar {p: q}\n");
+    assert_eq!(
+        after(text, |root| inner(root, &["e"]).set_tag(Some("!own".into()))),
+        text.replace("e:\n", "e: !own\n")
+    );
+    assert_eq!(
+        after(text, |root| inner(root, &["d"]).set_tag(Some("!own".into()))),
+        text.replace("!bar {p: q}", "!own\n  p: q")
+    );
+    assert_eq!(after(text, |root| root.set("z", Node::int(1))), format!("{text}z: 1\n"));
+}
+
+#[test]
 fn comments_that_are_set_are_written() {
     assert_eq!(
         changed(|root| inner(root, &["disk"]).comments_mut().head = Some("space".into())),

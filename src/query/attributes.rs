@@ -126,6 +126,8 @@ impl Evaluation<'_> {
             Kind::Mapping(entries) => {
                 let mut spread: Vec<(Node, Node)> = Vec::new();
                 for (key, value) in entries {
+                    // Every key is looked for among those before it.
+                    self.step(spread.len() / 16)?;
                     if key.scalar_text() != Some("<<") {
                         put(&mut spread, &self.spread(place, key)?, &self.spread(place, value)?);
                         continue;
@@ -137,6 +139,7 @@ impl Evaluation<'_> {
                         std::slice::from_ref(&merged)
                     };
                     for (key, value) in sources.iter().flat_map(|source| source.entries()) {
+                        self.step((entries.len() + spread.len()) / 16)?;
                         let is_own = entries.iter().any(|(own, _)| own.same(key));
                         if !is_own && !spread.iter().any(|(old, _)| old.same(key)) {
                             spread.push((key.clone(), value.clone()));

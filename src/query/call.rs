@@ -126,8 +126,8 @@ impl Evaluation<'_> {
             Function::FileIndex => Ok(Node::plain(place.root.file.to_string())),
             Function::FileName => Ok(Node::text(place.root.name.clone())),
             Function::DocumentIndex => Ok(Node::plain(place.root.document.to_string())),
-            Function::Line => Ok(self.position(place).0),
-            Function::Column => Ok(self.position(place).1),
+            Function::Line => self.position(place).map(|(line, _)| line),
+            Function::Column => self.position(place).map(|(_, column)| column),
             Function::Length => Ok(Node::plain(length(&node).to_string())),
             Function::Not => Ok(Node::bool(!self.truth(place))),
             Function::Kind => Ok(Node::text(kind(&place.node()))),
@@ -182,14 +182,15 @@ impl Evaluation<'_> {
         Ok(found)
     }
 
-    fn position(&self, place: &Place) -> (Node, Node) {
+    fn position(&self, place: &Place) -> Result<(Node, Node), Fault> {
         let node = place.node();
-        let Some(origin) = node.origin() else { return (Node::plain("0"), Node::plain("0")) };
+        let Some(origin) = node.origin() else { return Ok((Node::plain("0"), Node::plain("0"))) };
         let before = origin.source.get(..origin.own.start).unwrap_or_default();
+        self.step(before.len() / 64)?;
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = before.matches('\n').count() + 1;
         let column = before[line_start..].chars().count() + 1;
-        (Node::plain(line.to_string()), Node::plain(column.to_string()))
+        Ok((Node::plain(line.to_string()), Node::plain(column.to_string())))
     }
 
     fn parents(&self, place: &Place) -> Result<Node, Fault> {

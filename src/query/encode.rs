@@ -153,7 +153,7 @@ fn write_props(node: &Node, path: &str, text: &mut String) {
 
 /// The tree of lines `path.to.value = text`; steps that are numbers make lists. Comments and empty lines are passed over.
 pub fn from_properties(text: &str) -> Node {
-    let mut root = Node::mapping(Vec::new());
+    let root = Place::fresh(Node::mapping(Vec::new()));
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', '!'])) {
         let (path, value) = line.split_once(['=', ':']).unwrap_or((line, ""));
         let plain = Node::plain(value.trim());
@@ -165,12 +165,11 @@ pub fn from_properties(text: &str) -> Node {
             Ok(index) => Step::Index(index),
             Err(_) => Step::Key(step.into()),
         });
-        let place = Place::fresh(root).at_path(steps.collect());
         // A line that contradicts an earlier one (a value below a value) is passed over.
-        let _ = place.write(|node| *node = value);
-        root = place.whole().clone();
+        let _ = root.at_path(steps.collect()).write(|node| *node = value);
     }
-    root
+    let whole = root.whole();
+    whole.clone()
 }
 
 /// Rows of cells; mappings get a row of their keys above. `None` if there is a cell that is no scalar.
