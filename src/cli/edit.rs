@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -134,8 +133,7 @@ fn held(path: &Path) -> std::io::Result<(File, String)> {
     loop {
         let mut file = File::open(path)?;
         file.lock()?;
-        let (ours, there) = (file.metadata()?, std::fs::metadata(path)?);
-        if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
+        if home::lock::is_still(&file, path) {
             let mut text = String::new();
             file.read_to_string(&mut text)?;
             return Ok((file, text));

@@ -1,6 +1,6 @@
 //! What a new `networks.yaml` says about this machine: asked for only when that file is made.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config::networks::NetworksFileFacts;
 use crate::config::{HostFacts, HostOs};
@@ -39,13 +39,8 @@ fn socket_vmnet() -> String {
     let mut all = candidates(&SOCKET_VMNET[..1]);
     all.extend(process::find("socket_vmnet").ok());
     all.extend(candidates(&SOCKET_VMNET[1..]));
-    let found = all.iter().filter(|path| is_executable(path)).find_map(|path| path.canonicalize().ok());
+    let found = all.iter().filter(|path| process::is_program(path)).find_map(|path| path.canonicalize().ok());
     found.map_or_else(|| SOCKET_VMNET[0].to_owned(), |path| path.display().to_string())
-}
-
-fn is_executable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
 /// The interface of the default route with the lowest metric, from the kernel's table (`/proc/net/route`).

@@ -9,11 +9,10 @@ use super::paint::Paint;
 use super::plugins::{Places, Plugin};
 use super::{Outcome, locator, print, shell_env, tree, validate};
 use crate::config::{self, Text};
+use crate::driver;
 use crate::instance::Context;
 use crate::template::{Http, Library, Listed};
 
-/// Drivers that are part of this program.
-const DRIVERS: [&str; 1] = ["qemu"];
 const DEFAULT_TEMPLATE: &str = "template:default";
 
 /// Show facts about this installation
@@ -40,13 +39,13 @@ fn info(context: &Context) -> Result<Value, anyhow::Error> {
     let library = locator::library(&context.host, &http);
     let places = Places::of_this_process();
     let drivers: Map<String, Value> =
-        DRIVERS.iter().map(|name| ((*name).to_owned(), json!({"location": "internal"}))).collect();
+        driver::NAMES.iter().map(|name| ((*name).to_owned(), json!({"location": "internal"}))).collect();
     Ok(json!({
         "version": tree::VERSION,
         "templates": library.list()?.iter().map(template).collect::<Value>(),
         "defaultTemplate": default_template(context, &library)?,
         "limaHome": context.home.root(),
-        "vmTypes": DRIVERS,
+        "vmTypes": driver::NAMES,
         "vmTypesEx": drivers,
         "guestAgents": {},
         "shellEnvBlock": shell_env::BLOCKED,

@@ -12,7 +12,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -66,7 +65,7 @@ impl Places {
             // A bare word was found in PATH.
             None => None,
             Some(parent) if parent.as_os_str().is_empty() => {
-                path.iter().find(|dir| is_program(&dir.join(called))).cloned()
+                path.iter().find(|dir| process::is_program(&dir.join(called))).cloned()
             }
             Some(parent) => std::path::absolute(parent).ok(),
         };
@@ -108,7 +107,7 @@ impl Places {
             return None;
         }
         let candidates = self.directories.iter().map(|dir| dir.join(format!("{PREFIX}{name}")));
-        candidates.into_iter().find(|path| is_program(path))
+        candidates.into_iter().find(|path| process::is_program(path))
     }
 
     /// All of them, sorted by name.
@@ -119,7 +118,7 @@ impl Places {
             for entry in entries {
                 let file = entry.file_name();
                 let Some(name) = file.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
-                if !name.is_empty() && !found.contains_key(name) && is_program(&entry.path()) {
+                if !name.is_empty() && !found.contains_key(name) && process::is_program(&entry.path()) {
                     found.insert(name.to_owned(), entry.path());
                 }
             }
@@ -144,11 +143,6 @@ impl Places {
     }
 }
 
-/// A regular file that somebody may run; links are followed.
-fn is_program(path: &Path) -> bool {
-    path.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
-}
-
 fn is_not_empty(dir: &Path) -> bool {
     std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some())
 }
@@ -171,6 +165,8 @@ fn description(path: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn program(path: &Path, text: &str, mode: u32) {

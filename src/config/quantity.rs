@@ -20,10 +20,6 @@ pub enum QuantityError {
 const KIB: u64 = 1024;
 
 impl Bytes {
-    pub const fn kib(n: u64) -> Bytes {
-        Bytes(n * KIB)
-    }
-
     pub const fn mib(n: u64) -> Bytes {
         Bytes(n * KIB * KIB)
     }

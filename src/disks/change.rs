@@ -52,7 +52,7 @@ pub enum Unlocked {
 pub fn unlock(home: &Home, name: &str) -> Result<Unlocked, Error> {
     super::record::check_name(name)?;
     let dir = home.disk(name);
-    if dir.path().symlink_metadata().is_err() {
+    if !dir.exists() {
         return Ok(Unlocked::Absent);
     }
     let Some(owner) = dir.owner()? else { return Ok(Unlocked::Free) };
@@ -70,7 +70,7 @@ pub fn unlock(home: &Home, name: &str) -> Result<Unlocked, Error> {
 pub fn delete(home: &Home, name: &str, force: bool) -> Result<bool, Error> {
     super::record::check_name(name)?;
     let dir = home.disk(name);
-    if dir.path().symlink_metadata().is_err() {
+    if !dir.exists() {
         return Ok(false);
     }
     let lock = Lock::try_acquire(&home.disk_lock(name))?;

@@ -6,9 +6,8 @@ use thiserror::Error;
 
 use crate::config::Bytes;
 use crate::config::name::IdentifierError;
-use crate::config::packages::{Packaging, Wanted};
 use crate::home;
-use crate::image::{DiskError, Format};
+use crate::image::{DiskError, Format, install_qemu_img};
 
 #[derive(Debug, Error)]
 pub enum Error {
@@ -93,12 +92,5 @@ impl Error {
             Error::Failed { source: DiskError::NoQemuImg, .. } => Some(install_qemu_img()),
             _ => None,
         }
-    }
-}
-
-fn install_qemu_img() -> String {
-    match Packaging::of_this_host() {
-        Some(packaging) => format!("run `{}`", packaging.install(Wanted::QemuImg)),
-        None => "install `qemu-img` with the package manager of this system".to_owned(),
     }
 }

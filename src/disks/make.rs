@@ -45,9 +45,8 @@ pub fn make<'a>(home: &'a Home, name: &'a str, origin: Origin) -> Result<Making<
         return Err(Error::NoSize);
     }
     let dir = home.disk(name);
-    let exists = || dir.path().symlink_metadata().is_ok();
     let refused = || Error::Exists { name: name.to_owned(), dir: dir.path().to_path_buf() };
-    if exists() {
+    if dir.exists() {
         return Err(refused());
     }
     if let Origin::CopyOf(path) = &origin {
@@ -58,7 +57,7 @@ pub fn make<'a>(home: &'a Home, name: &'a str, origin: Origin) -> Result<Making<
     let busy = || Error::Busy { name: name.to_owned() };
     let lock = Lock::try_acquire(&home.disk_lock(name))?.ok_or_else(busy)?;
     // Somebody may have been quicker than our lock.
-    if exists() { Err(refused()) } else { Ok(Making { home, name, origin, _lock: lock }) }
+    if dir.exists() { Err(refused()) } else { Ok(Making { home, name, origin, _lock: lock }) }
 }
 
 /// Whether the file can be read and is what a disk can be.

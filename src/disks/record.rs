@@ -54,7 +54,7 @@ pub fn names(home: &Home) -> Result<Vec<String>, Error> {
 pub fn find(home: &Home, name: &str) -> Result<Option<Disk>, Error> {
     check_name(name)?;
     let dir = home.disk(name);
-    if dir.path().symlink_metadata().is_err() {
+    if !dir.exists() {
         return Ok(None);
     }
     let failed = |source| Error::Failed { action: "read", name: name.to_owned(), source };

@@ -16,6 +16,10 @@ impl DiskDir {
         &self.path
     }
 
+    pub fn exists(&self) -> bool {
+        self.path.symlink_metadata().is_ok()
+    }
+
     /// What the guest sees: a qcow2 image or raw blocks.
     pub fn data(&self) -> PathBuf {
         self.path.join("datadisk")

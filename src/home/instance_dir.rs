@@ -8,6 +8,11 @@ use crate::config::HostOs;
 /// Suffixes of files that do not outlive a run of the VM.
 const TEMPORARY_SUFFIXES: [&str; 3] = [".pid", ".sock", ".tmp"];
 
+/// Whether a file of that name does not outlive a run of the VM.
+pub fn is_temporary(name: &str) -> bool {
+    TEMPORARY_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+}
+
 /// Files whose presence means that the instance has been prepared or started once; defaults depend on it.
 const TRACES_OF_EXISTENCE: [&str; 8] = [
     "ha.stdout.log",
@@ -167,11 +172,7 @@ impl InstanceDir {
         let mut found: Vec<PathBuf> = entries
             .filter_map(Result::ok)
             .filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_dir()))
-            .filter(|entry| {
-                let name = entry.file_name();
-                let name = name.to_string_lossy();
-                TEMPORARY_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
-            })
+            .filter(|entry| is_temporary(&entry.file_name().to_string_lossy()))
             .map(|entry| entry.path())
             .collect();
         found.sort();

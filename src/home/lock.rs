@@ -67,7 +67,8 @@ impl Lock {
     }
 }
 
-fn is_still(file: &File, path: &Path) -> bool {
+/// Whether an open file is the one that the path names: a lock on one that was removed or replaced protects nothing.
+pub fn is_still(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     match (file.metadata(), std::fs::metadata(path)) {
         (Ok(held), Ok(named)) => held.ino() == named.ino() && held.dev() == named.dev(),

@@ -29,7 +29,7 @@ pub use files::{
     Pending, make_private_dir, read_bytes, read_optional, read_text, remove_if_present, take_away,
     write_atomic,
 };
-pub use instance_dir::InstanceDir;
+pub use instance_dir::{InstanceDir, is_temporary};
 pub use load::LoadError;
 pub use networks::NetworksFileError;
 

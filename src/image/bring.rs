@@ -12,7 +12,7 @@
 //! fails, is downloaded again.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -75,26 +75,23 @@ fn open(path: &Path) -> Result<File, FetchError> {
 fn take(order: &Order<'_>, source: &File, path: &Path, digest: Option<&Digest>) -> Result<(), FetchError> {
     let head = read_head(source).map_err(|error| unreadable(path, error))?;
     if order.unpacks() && Format::of(&head).is_compression() {
-        let rewound = File::open(path).map_err(|error| unreadable(path, error))?;
-        return unpack(order, rewound, path, digest);
+        return unpack(order, source, path, digest);
     }
     copy::copy(source, order.to).map_err(|error| not_written(error, source, order.to))?;
     let Some(digest) = digest else { return Ok(()) };
     // The copy is hashed, not the source, which may change meanwhile.
     let got =
         File::open(order.to).and_then(|file| digest.of(file)).map_err(|error| unreadable(order.to, error))?;
-    if got == digest.text() {
-        return Ok(());
-    }
-    Err(FetchError::Digest { expected: digest.text().to_owned(), got })
+    digest.expect(got)
 }
 
 fn unpack(
     order: &Order<'_>,
-    mut source: File,
+    mut source: &File,
     path: &Path,
     digest: Option<&Digest>,
 ) -> Result<(), FetchError> {
+    source.rewind().map_err(|error| unreadable(path, error))?;
     let mut unpacker = Unpacker::new(order.to);
     let mut hasher = digest.map(Digest::hasher);
     let mut buffer = vec![0; 256 << 10];

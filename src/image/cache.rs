@@ -14,11 +14,12 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::digest::{Algorithm, sha256_hex};
+use crate::home::lock::is_still;
 
 const DATA: &str = "data";
 const PARTIAL: &str = "data.tmp.";
@@ -193,14 +194,6 @@ fn lock_patiently(lock: &File) -> io::Result<()> {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             other => return other,
         }
-    }
-}
-
-/// Whether the locked directory is the one that the path names: a lock on a removed one protects nothing.
-fn is_still(lock: &File, dir: &Path) -> bool {
-    match (lock.metadata(), fs::metadata(dir)) {
-        (Ok(held), Ok(named)) => held.ino() == named.ino() && held.dev() == named.dev(),
-        _ => false,
     }
 }
 

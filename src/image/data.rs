@@ -67,9 +67,16 @@ pub fn grow(
     let wanted = disk::whole_sectors(wanted);
     match format {
         _ if wanted == actual => Ok(()),
-        Format::Raw => disk::grow_raw(path, wanted),
+        Format::Raw => grow_raw(path, wanted),
         _ => qemu_img::resize(path, format, wanted, host),
     }
+}
+
+/// A raw disk grows by a hole at its end.
+fn grow_raw(path: &Path, wanted: Bytes) -> Result<(), DiskError> {
+    let grown = File::options().write(true).open(path);
+    let grown = grown.and_then(|file| file.set_len(wanted.0));
+    grown.map_err(|source| DiskError::Grow { wanted, source })
 }
 
 /// What is done to the snapshots in a qcow2 file that no VM uses.

@@ -64,7 +64,11 @@ impl Digest {
 
     /// Fails if the bytes that `hasher` has seen do not have this digest.
     pub(super) fn check(&self, hasher: Hasher) -> Result<(), FetchError> {
-        let got = hasher.finish();
+        self.expect(hasher.finish())
+    }
+
+    /// Fails if `got`, in the same form, is another digest.
+    pub(super) fn expect(&self, got: String) -> Result<(), FetchError> {
         if got == self.text {
             return Ok(());
         }

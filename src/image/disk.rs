@@ -5,9 +5,9 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::Event;
 use super::error::{DiskError, ImageError};
 use super::format::{Format, HEAD_BYTES, Qcow2};
-use super::{Event, qemu_img};
 use crate::config::{Bytes, HostFacts};
 
 pub(super) const DISK: &str = "disk";
@@ -173,23 +173,12 @@ pub(super) fn fit(
         return Err(unusable(DiskError::Shrink { actual, wanted, enough: enough(actual) }));
     }
     notify(Event::Resizing { from: actual, to: wanted });
-    match format {
-        Format::Raw => grow_raw(path, wanted),
-        _ => qemu_img::resize(path, format, wanted, host),
-    }
-    .map_err(unusable)
+    super::data::grow(path, format, actual, wanted, host).map_err(unusable)
 }
 
 pub(super) fn whole_sectors(size: Bytes) -> Bytes {
     const SECTOR: u64 = 512;
     Bytes(size.0.checked_next_multiple_of(SECTOR).unwrap_or(size.0))
-}
-
-/// A raw disk grows by a hole at its end.
-pub(super) fn grow_raw(path: &Path, wanted: Bytes) -> Result<(), DiskError> {
-    let grown = File::options().write(true).open(path);
-    let grown = grown.and_then(|file| file.set_len(wanted.0));
-    grown.map_err(|source| DiskError::Grow { wanted, source })
 }
 
 /// The smallest whole number of GiB that `size` fits in, as `disk:` takes it.

@@ -146,6 +146,9 @@ pub enum DiskError {
     NoQemuImg,
     #[error("failed to run [{command}]: {words}")]
     QemuImg { command: String, words: String },
+    /// The same of an image that came from outside: another one may be better.
+    #[error("failed to run [{command}]: {words}")]
+    Convert { command: String, words: String },
     #[error("it cannot grow to {wanted}")]
     Grow {
         wanted: Bytes,
@@ -160,7 +163,7 @@ impl FetchError {
     }
 
     pub(super) fn no_entry(cache: &Path, url: &str, source: std::io::Error) -> FetchError {
-        FetchError::in_cache(&super::cache_entry(cache, url), source)
+        FetchError::in_cache(&super::cache::place(cache, url), source)
     }
 
     fn in_cache(dir: &Path, source: std::io::Error) -> FetchError {
@@ -195,14 +198,29 @@ impl ImageError {
             return None;
         };
         match source {
-            DiskError::NoQemuImg => Some(match Packaging::of_this_host() {
-                Some(packaging) => format!("run `{}`", packaging.install(Wanted::QemuImg)),
-                None => "install `qemu-img` with the package manager of this system".to_owned(),
-            }),
+            DiskError::NoQemuImg => Some(install_qemu_img()),
             DiskError::QemuImg { words, .. } if words.contains("lock") => {
                 Some(format!("see who uses the disk with `fuser -v {}`", path.display()))
             }
             _ => None,
+        }
+    }
+}
+
+/// How this host gets `qemu-img`.
+pub fn install_qemu_img() -> String {
+    match Packaging::of_this_host() {
+        Some(packaging) => format!("run `{}`", packaging.install(Wanted::QemuImg)),
+        None => "install `qemu-img` with the package manager of this system".to_owned(),
+    }
+}
+
+impl DiskError {
+    /// A failure of `qemu-img` over an image that came from outside, as opposed to a disk that we made.
+    pub(super) fn of_conversion(self) -> DiskError {
+        match self {
+            DiskError::QemuImg { command, words } => DiskError::Convert { command, words },
+            other => other,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::bring::{Order, bring};
 use super::disk::{self, CMDLINE, DISK, FIRMWARE, INITRD, ISO, KERNEL};
 use super::error::{FetchError, ImageError, with_causes};
 use super::format::Format;
-use super::{Event, Part, Request, choose, medium};
+use super::{Event, Part, Request, choose, medium, qemu_img};
 use crate::config::resolved::{FileRef, Image};
 use crate::http::Client;
 
@@ -95,13 +95,14 @@ fn candidate(image: &Image, request: &Request<'_>, notify: &mut dyn FnMut(Event)
     let unusable = |source| ImageError::Disk { path: PathBuf::from(&image.location), source };
     let mut info = disk::inspect(&fetched, None).map_err(unusable)?;
     if info.format == Format::Iso9660 {
-        medium::make_disk(&unfinished(request.dir, DISK), request.disk, request.host).map_err(unusable)?;
+        let disk = unfinished(request.dir, DISK);
+        qemu_img::create(&disk, Format::Qcow2, request.disk, request.host).map_err(unusable)?;
         return settle_medium(image, request.dir);
     }
     if !matches!(info.format, Format::Qcow2 | Format::Raw) {
         notify(Event::Converting { from: info.format });
         medium::to_qcow2(&fetched, info.format, &unfinished(request.dir, CONVERTED), request.host)
-            .map_err(unusable)?;
+            .map_err(|source| unusable(source.of_conversion()))?;
         info = disk::inspect(&fetched, None).map_err(unusable)?;
     }
     grow(&fetched, info, image, request, notify)?;

@@ -1,4 +1,4 @@
-//! Images that are not disks QEMU can grow: an installation medium gets an empty disk, other formats become qcow2.
+//! Images that are not disks QEMU can grow become qcow2.
 //!
 //! `qemu-img` opens whatever an image points to, so what a stranger's image says is read first: one file and no other may be in it.
 
@@ -11,23 +11,7 @@ use super::disk;
 use super::error::DiskError;
 use super::format::Format;
 use super::qemu_img;
-use crate::config::{Bytes, HostFacts};
-
-/// Makes an empty disk beside an installation medium.
-pub(super) fn make_disk(path: &Path, size: Bytes, host: &HostFacts) -> Result<(), DiskError> {
-    qemu_img::run(
-        host,
-        &[
-            "create".as_ref(),
-            "-q".as_ref(),
-            "-f".as_ref(),
-            "qcow2".as_ref(),
-            path.as_os_str(),
-            size.0.to_string().as_ref(),
-        ],
-    )
-    .map(drop)
-}
+use crate::config::HostFacts;
 
 /// Replaces the image at `path` by the same in qcow2, by way of `temporary`.
 pub(super) fn to_qcow2(

@@ -60,7 +60,7 @@ use crate::config::{Arch, Bytes, HostFacts};
 pub use copy::copy as copy_file;
 pub use data::{Content, Snapshot, grow, is_qcow2, look, look_anyhow, make_blank, snapshot};
 pub use disk::{Boot, examine};
-pub use error::{DiskError, FetchError, ImageError};
+pub use error::{DiskError, FetchError, ImageError, install_qemu_img};
 pub use format::Format;
 pub use prune::{Pruned, prune, prune_unreferred};
 
@@ -184,11 +184,6 @@ pub fn prepare(request: &Request<'_>, notify: &mut dyn FnMut(Event)) -> Result<B
 pub fn abandon(dir: &Path, cache: &Path) {
     let _ = fetch::sweep(dir);
     cache::abandon(cache);
-}
-
-/// Where the download cache keeps `url`: `<cache>/download/by-url-sha256/<hash of the URL>`. Shared with every Lima of this user.
-pub fn cache_entry(cache: &Path, url: &str) -> PathBuf {
-    cache::place(cache, url)
 }
 
 #[cfg(test)]

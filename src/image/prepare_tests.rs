@@ -346,6 +346,17 @@ fn another_format_becomes_qcow2_if_it_stands_alone() {
 }
 
 #[test]
+fn an_image_that_cannot_be_converted_is_not_the_last_one_tried() {
+    let mut world = World::new();
+    world.source("bad", b"vhdxfile").source("good", &[0; 8192]);
+    world.image("bad");
+    world.image("good");
+    world.qemu_img("echo broken >&2; exit 1", b"");
+    assert_eq!(world.prepare().unwrap().format, Format::Raw);
+    assert_eq!(world.files(), ["disk"]);
+}
+
+#[test]
 fn firmware_of_ones_own_is_fetched_once_and_its_absence_is_only_told() {
     let mut world = World::new();
     world.source("i", RAW).source("f", &gzip(b"code")).image("i");
@@ -425,7 +436,7 @@ fn an_old_instance_keeps_its_disk_and_its_base() {
 
 #[test]
 fn the_cache_is_upstreams() {
-    let entry = cache_entry(Path::new("/c/lima"), "https://example.com/a.img");
+    let entry = cache::place(Path::new("/c/lima"), "https://example.com/a.img");
     let hash = "38677a2c1ea942a56231187d34e849e8b167a99eb33bafae636c0afd53559488";
     assert_eq!(entry, Path::new("/c/lima/download/by-url-sha256").join(hash));
 }

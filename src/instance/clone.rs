@@ -22,7 +22,6 @@ use crate::process::words;
 
 /// What belongs to the old instance alone, or to one run of it: its protection, its TPM, who holds it, how it is reached.
 const LEFT_OUT: [&str; 5] = ["protected", "swtpm", "ha.lock", "qemu.lock", "ssh.config"];
-const TEMPORARY_SUFFIXES: [&str; 3] = [".pid", ".sock", ".tmp"];
 /// Its presence says which driver made the instance, its content which machine it is.
 const VZ_IDENTIFIER: &str = "vz-identifier";
 
@@ -107,10 +106,7 @@ impl Pair {
             other => other?,
         };
         match instance.status {
-            Status::Unknown => {
-                let problems = instance.problems.iter().map(ToString::to_string).collect();
-                Err(Error::Problems { problems })
-            }
+            Status::Unknown => Err(instance.refusal()),
             _ if instance.status == Status::Running
                 || instance.host_agent_pid != 0
                 || instance.driver_pid != 0 =>
@@ -200,9 +196,7 @@ fn copy_folder(from: &Path, to: &Path, top: bool) -> Result<(), CopyError> {
     for entry in fs::read_dir(from).map_err(CopyError::at(from))? {
         let entry = entry.map_err(CopyError::at(from))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if TEMPORARY_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
-            || (top && LEFT_OUT.contains(&name.as_str()))
-        {
+        if home::is_temporary(&name) || (top && LEFT_OUT.contains(&name.as_str())) {
             continue;
         }
         let (source, target) = (entry.path(), to.join(entry.file_name()));

@@ -1,6 +1,6 @@
 //! What must be there before a VM can be started: a disk of the right size, and nothing in the configuration that we cannot do.
 
-use super::interrupt::Cleanup;
+use super::interrupt::undone_by_interrupt;
 use super::{Context, Error, Progress};
 use crate::config::activity::{Effect, InactiveKey};
 use crate::config::{Config, Warning};
@@ -25,10 +25,7 @@ pub(super) fn prepare(context: &Context, name: &str, config: &Config) -> Result<
 /// The same, and Ctrl-C takes what is half-made away: for an instance that stays.
 pub(super) fn prepare_existing(context: &Context, name: &str, config: &Config) -> Result<(), Error> {
     let (dir, cache) = (context.home.instance(name).path().to_path_buf(), context.host.cache_dir.clone());
-    let cleanup = Cleanup::on_interrupt(move || image::abandon(&dir, &cache));
-    let prepared = prepare(context, name, config);
-    cleanup.disarm();
-    prepared
+    undone_by_interrupt(move || image::abandon(&dir, &cache), || prepare(context, name, config))
 }
 
 /// Upstream's words, where it has any.

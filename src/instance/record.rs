@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::Error;
 use crate::config::{Arch, Bytes, Config};
 
 /// Whether an instance runs.
@@ -78,4 +79,11 @@ pub struct Instance {
     pub lima_version: String,
     /// Another program (upstream's limactl) runs it: it can be listed, entered and stopped, and is never cleaned up by us.
     pub foreign: bool,
+}
+
+impl Instance {
+    /// Why nothing can be done with an instance whose configuration cannot be used.
+    pub(super) fn refusal(&self) -> Error {
+        Error::Problems { problems: self.problems.iter().map(ToString::to_string).collect() }
+    }
 }

@@ -24,10 +24,7 @@ pub fn factory_reset(context: &Context, name: &str) -> Result<bool, Error> {
     if instance.protected {
         return Err(Error::ResetProtected);
     }
-    let Some(config) = &instance.config else {
-        let problems = instance.problems.iter().map(ToString::to_string).collect();
-        return Err(Error::Problems { problems });
-    };
+    let Some(config) = &instance.config else { return Err(instance.refusal()) };
     let _lock = lock_instance(context, name)?;
     kill_all(context, &instance)?;
     let entries = fs::read_dir(dir.path())

@@ -138,10 +138,7 @@ impl Reach {
     fn of(context: &Context, instance: &Instance) -> Result<Reach, Error> {
         let name = instance.name.clone();
         match instance.status {
-            Status::Unknown => {
-                let problems = instance.problems.iter().map(ToString::to_string).collect();
-                Err(Error::Problems { problems })
-            }
+            Status::Unknown => Err(instance.refusal()),
             // A VM without an agent has a monitor all the same.
             _ if instance.driver_pid != 0 => {
                 let monitor = Monitor::new(&context.home.instance(&name).qmp_socket(), WITHIN);

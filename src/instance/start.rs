@@ -73,7 +73,7 @@ pub fn start(context: &Context, name: &str, options: &StartOptions) -> Result<St
     if instance.status == Status::Running {
         return join(context, &instance, options);
     }
-    let Some(config) = &instance.config else { return Err(problems(&instance)) };
+    let Some(config) = &instance.config else { return Err(instance.refusal()) };
     heal(context, &instance)?;
     refuse_unstartable(config)?;
     warn_inactive(config);
@@ -117,11 +117,7 @@ pub fn shell_command(name: &str) -> String {
 /// The instance, if its configuration can be used.
 fn startable(context: &Context, name: &str) -> Result<Instance, Error> {
     let instance = inspect(context, name)?;
-    if instance.config.is_none() { Err(problems(&instance)) } else { Ok(instance) }
-}
-
-fn problems(instance: &Instance) -> Error {
-    Error::Problems { problems: instance.problems.iter().map(ToString::to_string).collect() }
+    if instance.config.is_none() { Err(instance.refusal()) } else { Ok(instance) }
 }
 
 /// It runs already. If it is still booting for somebody else, wait with him. An agent that has no socket yet, or does not answer, has not

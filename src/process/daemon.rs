@@ -147,11 +147,6 @@ impl Readiness {
         Readiness { pipe: number.and_then(adopt_fd).map(File::from) }
     }
 
-    /// Whether somebody waits for a word.
-    pub fn is_awaited(&self) -> bool {
-        self.pipe.is_some()
-    }
-
     /// Tells the starter that the daemon works.
     pub fn ready(&mut self) {
         self.say(&Word::Ready(true));

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-pub use run::{Finished, find, replace, run, run_attached, run_checked};
+pub use run::{Finished, find, is_program, replace, run, run_attached, run_checked};
 
 /// Why another program could not do its work.
 #[derive(Debug, Error)]

@@ -32,7 +32,8 @@ pub fn master_args(options: &[String], order: &MasterCommand, address: &str, por
     args
 }
 
-fn common(options: &[String]) -> Vec<String> {
+/// What every call of a program of OpenSSH begins with: `-F /dev/null -o OPTION…`.
+pub(super) fn common(options: &[String]) -> Vec<String> {
     let mut args = vec!["-F".to_owned(), "/dev/null".to_owned()];
     args.extend(options.iter().flat_map(|option| ["-o".to_owned(), option.clone()]));
     args

@@ -5,10 +5,11 @@
 
 use std::path::Path;
 
+use super::command::common;
 use super::{Version, join};
 
 /// `scp` reads URLs since this version; all paths of an older one share one port.
-pub const SCP_URLS_SINCE: Version = Version(8, 0, 0);
+const SCP_URLS_SINCE: Version = Version(8, 0, 0);
 
 /// One path of a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +56,7 @@ pub fn scp_args(
     version: Version,
     paths: &[CopyPath],
 ) -> Option<Vec<String>> {
-    let mut args = vec!["-F".to_owned(), "/dev/null".to_owned()];
-    args.extend(options.iter().flat_map(|option| ["-o".to_owned(), option.clone()]));
+    let mut args = common(options);
     args.push(if flags.verbose { "-v" } else { "-q" }.to_owned());
     if flags.recursive {
         args.push("-r".to_owned());
@@ -87,11 +87,10 @@ fn port(path: &CopyPath) -> Option<u16> {
 
 fn scp_word(path: &CopyPath, has_urls: bool) -> String {
     match path {
-        CopyPath::Host(path) => path.clone(),
         CopyPath::Guest { user, address, port, path } if has_urls => {
             format!("scp://{user}@{address}:{port}/{}", percent_encoded(path))
         }
-        CopyPath::Guest { user, address, path, .. } => format!("{user}@{address}:{path}"),
+        path => rsync_word(path),
     }
 }
 
@@ -130,8 +129,7 @@ pub fn rsync_word(path: &CopyPath) -> String {
 pub fn remote_shell(program: &Path, leading: &[String], options: &[String], port: u16) -> String {
     let mut words = vec![program.display().to_string()];
     words.extend_from_slice(leading);
-    words.extend(["-F".to_owned(), "/dev/null".to_owned()]);
-    words.extend(options.iter().flat_map(|option| ["-o".to_owned(), option.clone()]));
+    words.extend(common(options));
     words.extend(["-p".to_owned(), port.to_string()]);
     join(&words)
 }

@@ -113,12 +113,11 @@ impl<'a> Library<'a> {
     }
 
     fn plugin(&self, scheme: &str) -> Option<PathBuf> {
-        use std::os::unix::fs::PermissionsExt;
-        let is_program = |path: &PathBuf| {
-            std::fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
-        };
         let name = format!("limactl-url-{scheme}");
-        self.program_directories().into_iter().map(|directory| directory.join(&name)).find(is_program)
+        self.program_directories()
+            .into_iter()
+            .map(|directory| directory.join(&name))
+            .find(|path| process::is_program(path))
     }
 
     /// What a plugin says instead of the locator; it finds the same programs as we do.
