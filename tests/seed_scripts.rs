@@ -82,6 +82,7 @@ fn files_are_handed_to_the_host_and_written_as_it_answers() {
             yq("/home/lima.guest/.config/new.json", "lima:lima", "600"),
             yq("/etc/refused.yaml", "root:root", "644"),
             yq("/etc", "root:root", "644"),
+            yq("/etc/last.yaml", "root:root", "644"),
             ProvisionMode::System { script: "#!/bin/sh\ncat '/etc/a b.yaml' >/run/seen\n".to_owned() },
         ]
         .map(|mode| Provision { mode })
@@ -89,8 +90,10 @@ fn files_are_handed_to_the_host_and_written_as_it_answers() {
         let Some(guest) = Guest::new(&values) else { return };
         guest.write("etc/a b.yaml", "a: 1\n");
         guest.write("etc/refused.yaml", "b: 1\n");
+        guest.write("etc/last.yaml", "c: 1\n");
         let host = "answer() { while [ ! -e /run/lima-yq/$1.$2 ]; do sleep 0.05; done; printf '%s\\n' \"$4\" >/run/lima-yq/$1.new; mv /run/lima-yq/$1.new /run/lima-yq/$1.$3; }
-            { answer 00000000 in out 'a: 2'; answer 00000001 none out '{}'; answer 00000002 in err 'no'; } &";
+            { answer 00000000 in out 'a: 2'; answer 00000001 none out '{}'; answer 00000002 in err 'no';
+              while [ ! -e /run/lima-yq/00000003.over ]; do sleep 0.05; done; answer 00000004 in out 'c: 2'; } &";
         let command = format!("{shell} /cidata/boot.sh; {shell} /cidata/boot.sh");
         let look = "cat /home/lima.guest/.config/new.json >/out/made; ls -d /run/lima-yq >/out/left 2>/dev/null; \
                     stat -c '%a %U' '/etc/a b.yaml' /home/lima.guest/.config/new.json >/out/modes";
@@ -100,6 +103,8 @@ fn files_are_handed_to_the_host_and_written_as_it_answers() {
         assert_eq!(guest.read("out/made"), "{}\n", "{shell}");
         assert_eq!(guest.read("out/modes"), "640 root\n600 lima\n", "{shell}");
         assert_eq!(guest.read("etc/refused.yaml"), "b: 1\n", "{shell}");
+        // A host that edits in order is told that it need not wait for the one that the guest refuses.
+        assert_eq!(guest.read("etc/last.yaml"), "c: 2\n", "{shell}: {}", run.log);
         assert_eq!(guest.read("out/left"), "", "{shell}");
         assert!(run.log.contains("the host cannot edit the file: no"), "{shell}: {}", run.log);
         // The second run is one after a reboot that the host does not know of.

@@ -77,6 +77,7 @@ pub fn await_edit(number: usize, instance_id: &str) -> String {
     format!(
         "file=/run/lima-yq/{number:08}\n\
          while :; do\n\
+         \x20 [ -e $file.over ] && exit {NOT_ASKED}\n\
          \x20 [ -e $file.in ] && exec cat $file.in\n\
          \x20 [ -e $file.none ] && exit {NEW_FILE}\n\
          \x20 id=; [ -r /run/lima-boot-done ] && read -r id </run/lima-boot-done\n\

@@ -197,7 +197,12 @@ run_edits() {
         log "run provision.yq/$lima_number"
         eval "lima_owner=\$LIMA_CIDATA_YQ_PROVISION_${lima_number}_OWNER lima_path=\$LIMA_CIDATA_YQ_PROVISION_${lima_number}_PATH"
         eval "lima_permissions=\$LIMA_CIDATA_YQ_PROVISION_${lima_number}_PERMISSIONS"
-        edit_file "/run/lima-yq/$lima_number" "$lima_path" "$lima_owner" "$lima_permissions" || failed "provision.yq/$lima_number" $?
+        edit_file "/run/lima-yq/$lima_number" "$lima_path" "$lima_owner" "$lima_permissions" || {
+            lima_code=$?
+            # The host may be waiting for this file, and would wait while we wait for it at the next one.
+            as_user touch "/run/lima-yq/$lima_number.over"
+            failed "provision.yq/$lima_number" "$lima_code"
+        }
     done
     rm -rf /run/lima-yq
     printf '%s\n' "$LIMA_CIDATA_IID" >/var/lib/lima-yq-done
