@@ -186,6 +186,19 @@ fn an_editor_is_opened_on_a_terminal() {
         assert!(told.contains(words), "{told}");
         assert_eq!(yaml(&world, "a"), old);
     }
+    // While it is open, somebody else edits; what the person wrote is kept.
+    let other =
+        format!("#!/bin/sh\n{} edit a --cpus=3\necho '# mine too' >>\"$1\"\n", env!("CARGO_BIN_EXE_limactl"));
+    world.program("ed-late", &other);
+    let (code, told) = edit("ed-late");
+    let words = "nothing was written, saved the buffer as `lima.REJECTED.yaml`: `";
+    assert!(
+        code == Some(1) && told.contains(words) && told.contains("changed by somebody else meanwhile"),
+        "{told}"
+    );
+    assert!(fs::read_to_string(world.path("lima.REJECTED.yaml")).unwrap().ends_with("# mine too\n"));
+    let old = yaml(&world, "a");
+    assert!(old.contains("cpus: 3"));
     // An editor may have arguments.
     let (code, told) = edit("ed-cpus --wait");
     assert_eq!(code, Some(0), "{told}");

@@ -112,8 +112,9 @@ fn edit_file(context: &Context, typed: &Path, edits: Vec<Edit>, app: &App) -> Ou
     let (_held, old) = held(&path).with_context(|| format!("open {name}"))?;
     let new = match by_hand {
         Err(edits) => edits::apply(&old, &edits)?,
-        Ok((shown, _)) if shown != old => {
-            anyhow::bail!("`{name}` was changed by somebody else meanwhile, so nothing was written")
+        Ok((shown, new)) if shown != old => {
+            let cause = anyhow::anyhow!("`{name}` was changed by somebody else meanwhile");
+            return Err(rejected::kept_work(context, &new, cause));
         }
         Ok((_, new)) => new,
     };

@@ -39,12 +39,26 @@ pub fn refuse_running(context: &Context, name: &str) -> Result<(), Error> {
     }
 }
 
-/// Changes `lima.yaml`. The old text stays if the new one is not valid, would shrink the disk, or if somebody else changed it while a person was editing.
+/// Changes `lima.yaml`. The old text stays if the new one is not valid, would shrink the disk, or if somebody else changed it while a
+/// person was editing; what the person wrote comes back with the error.
 pub fn change(context: &Context, name: &str, change: Change) -> Result<Edited, Error> {
     if matches!(change, Change::Edits([])) {
         return Ok(Edited::Unchanged);
     }
+    match (write(context, name, change), change) {
+        (Err(error), Change::Text { new, .. }) if !matches!(error, Error::Rejected { .. }) => {
+            Err(Error::NotWritten { text: new.to_owned(), cause: Box::new(error) })
+        }
+        (written, _) => written,
+    }
+}
+
+fn write(context: &Context, name: &str, change: Change) -> Result<Edited, Error> {
     let _lock = lock_instance(context, name)?;
+    if matches!(change, Change::Text { .. }) {
+        // It may have been started while the editor was open.
+        refuse_running(context, name)?;
+    }
     let dir = context.home.instance(name);
     let Some(new) = changed_text(context, &dir, change)? else { return Ok(Edited::Unchanged) };
     home::write_atomic(&dir.lima_yaml(), new.text.as_bytes(), 0o644)?;

@@ -91,9 +91,12 @@ pub enum Error {
     /// The text is not lost: whoever shows the error keeps it.
     #[error("{cause}")]
     Rejected { text: String, cause: Box<Error> },
+    /// The same of a text that may be valid.
+    #[error("{cause}")]
+    NotWritten { text: String, cause: Box<Error> },
     #[error("field `disk`: shrinking the disk ({from} --> {to}) is not supported")]
     Shrink { from: Bytes, to: Bytes },
-    #[error("`{}` was changed by somebody else meanwhile, so nothing was written", path.display())]
+    #[error("`{}` was changed by somebody else meanwhile", path.display())]
     ChangedMeanwhile { path: PathBuf },
     /// Playbooks are wanted and their program is not there.
     #[error(transparent)]
