@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Invariants:
-//! - The instance lock is held by create, stop and delete for their whole run, and by start until the agent holds `ha.lock`: from there on the
+//! - The instance lock is held by whatever makes, changes or removes the instance for its whole run, and by start until the agent holds `ha.lock`: from there on the
 //!   agent is the proof, and a `stop` from another terminal can reach a VM that is still booting. Of two that want the same at the same
 //!   time one wins, and the other is told.
 //! - Status is computed from held locks (`status`), never stored. Whatever died, the next command heals: `start` cleans what a
