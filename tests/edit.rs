@@ -150,6 +150,10 @@ fn a_file_is_edited_where_it_lies() {
     assert_eq!(fs::read_to_string(&file).unwrap(), old);
     world.limactl(["edit", &file, "--ssh-port=7002"]).run().done();
     assert_eq!(fs::read_to_string(&file).unwrap(), old.replace("7001", "7002"));
+    std::os::unix::fs::symlink(&file, world.path("link.yaml")).unwrap();
+    world.limactl(["edit", "link.yaml", "--ssh-port=7003"]).run().done();
+    assert_eq!(fs::read_to_string(&file).unwrap(), old.replace("7001", "7003"), "through a link");
+    assert!(world.path("link.yaml").is_symlink());
     let bad = world.write("bad.yaml", "cpus: [1\n");
     let seen = world.limactl(["edit", bad.to_str().unwrap(), "--cpus=2"]).seen().ended_with(1);
     seen.says("cannot edit a file that is not YAML: [1:7] ").done();

@@ -113,7 +113,7 @@ impl Names {
         match self {
             Names::Fixed(words) => words.iter().map(|word| (*word).to_owned()).collect(),
             Names::Instances => home().and_then(|home| home.instance_names().ok()).unwrap_or_default(),
-            Names::Disks => home().map(|home| directories(&home.root().join("_disks"))).unwrap_or_default(),
+            Names::Disks => home().and_then(|home| home.disk_names().ok()).unwrap_or_default(),
             Names::Networks => home().map(|home| networks(&home)).unwrap_or_default(),
             Names::NetworkFlags => {
                 let networks = home().map(|home| networks(&home)).unwrap_or_default();
@@ -124,23 +124,10 @@ impl Names {
     }
 }
 
-/// Names that begin with `_` are parts of other templates.
 fn templates() -> Vec<String> {
     let (Ok(facts), http) = (host::collect(), Http::default()) else { return Vec::new() };
-    let listed = locator::library(&facts, &http).list().unwrap_or_default();
-    let names = listed.iter().map(|listed| listed.name.as_str());
-    names.filter(|name| !name.starts_with('_')).map(|name| format!("template:{name}")).collect()
-}
-
-fn directories(place: &std::path::Path) -> Vec<String> {
-    let entries = std::fs::read_dir(place).into_iter().flatten().filter_map(Result::ok);
-    let mut names: Vec<String> = entries
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| !name.starts_with('.'))
-        .collect();
-    names.sort();
-    names
+    let names = locator::library(&facts, &http).names().unwrap_or_default();
+    names.iter().map(|name| format!("template:{name}")).collect()
 }
 
 fn networks(home: &Home) -> Vec<String> {

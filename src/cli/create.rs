@@ -84,17 +84,14 @@ impl SourceArgs {
         self.list_templates || self.list_drivers
     }
 
-    /// Prints the list that is wanted, a name a line. Parts of templates, which begin with `_`, are none.
+    /// Prints the list that is wanted, a name a line.
     pub fn list(&self, context: &Context) -> Outcome {
         if !self.list_templates {
             return print(&driver::NAMES.map(|name| format!("{name}\n")).concat());
         }
         let http = Http::default();
-        let listed = locator::library(&context.host, &http).list()?;
-        let names = listed.iter().map(|template| template.name.as_str());
-        print(
-            &names.filter(|name| !name.starts_with('_')).map(|name| format!("{name}\n")).collect::<String>(),
-        )
+        let names = locator::library(&context.host, &http).names()?;
+        print(&names.iter().map(|name| format!("{name}\n")).collect::<String>())
     }
 }
 
@@ -164,13 +161,7 @@ fn chosen(
             Choice::Proceed => return Ok(Some(text)),
             Choice::Edit => return by_hand(context, name, library, template, &text),
             Choice::OtherTemplate => {
-                let listed = library.list()?;
-                let names: Vec<&str> = listed
-                    .iter()
-                    .map(|found| found.name.as_str())
-                    .filter(|name| !name.starts_with('_'))
-                    .collect();
-                if let Some(name) = prompt::template(&names)? {
+                if let Some(name) = prompt::template(&library.names()?)? {
                     other = Some(library.read(&format!("template:{name}"))?);
                 }
             }

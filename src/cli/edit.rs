@@ -125,7 +125,7 @@ fn edit_file(context: &Context, typed: &Path, edits: Vec<Edit>, app: &App) -> Ou
     if let Err(error) = check(context, typed, &path, &old, &new) {
         return Err(rejected::kept_text(context, &new, error));
     }
-    home::write_atomic(&path, new.as_bytes(), file_mode(&path))?;
+    home::replace(&path, new.as_bytes())?;
     Ok(())
 }
 
@@ -153,10 +153,4 @@ fn check(context: &Context, typed: &Path, path: &Path, old: &str, new: &str) -> 
         }
         _ => Ok(()),
     }
-}
-
-/// The permissions that a file has.
-fn file_mode(path: &Path) -> u32 {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path).map_or(0o644, |data| data.permissions().mode() & 0o7777)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config;
 use crate::process::clock;
 
 /// Go's `%q`: a double-quoted string with `\n`, `\"`, `\x01`, `\u00a0` and the like; what can be printed stands for itself.
@@ -55,11 +56,7 @@ pub fn rfc3339(unix_seconds: u64, offset: i32) -> String {
 
 /// `strconv.ParseBool`.
 pub fn parse_bool(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(syntax_error("ParseBool", text)),
-    }
+    config::go_bool(text).ok_or_else(|| syntax_error("ParseBool", text))
 }
 
 /// `strconv.ParseInt` with base 0: an optional sign, then decimal digits or a number with one of the prefixes `0x`, `0b`, `0o`, `0`.

@@ -13,8 +13,6 @@ use crate::driver;
 use crate::instance::Context;
 use crate::template::{Http, Library, Listed};
 
-const DEFAULT_TEMPLATE: &str = "template:default";
-
 /// Show facts about this installation
 #[derive(Debug, Args)]
 #[command(override_usage = "limactl info [flags]")]
@@ -78,12 +76,12 @@ fn plugin(plugin: &Plugin) -> Value {
 
 /// The default template with its defaults, its bases left as they are. The driver is chosen when an instance is created.
 fn default_template(context: &Context, library: &Library) -> Result<Value, anyhow::Error> {
-    let template = library.read(DEFAULT_TEMPLATE)?;
+    let template = library.read(locator::DEFAULT)?;
     let file = context.home.root().join("default.yaml");
-    let loaded = context.home.fill_new(DEFAULT_TEMPLATE, &template.text, &file, &context.host)?;
+    let loaded = context.home.fill_new(locator::DEFAULT, &template.text, &file, &context.host)?;
     loaded.warnings.iter().for_each(validate::warn);
     let mut document = loaded.config.document;
-    let (written, _) = config::read(Text { label: DEFAULT_TEMPLATE, bytes: &template.text })?;
+    let (written, _) = config::read(Text { label: locator::DEFAULT, bytes: &template.text })?;
     if let (None, Some(members)) = (written.vm_type, document.as_object_mut()) {
         members.shift_remove("vmType");
     }

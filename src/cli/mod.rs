@@ -77,6 +77,7 @@ mod yaml_text;
 mod yq;
 mod yq_flags;
 
+use std::cell::LazyCell;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -116,7 +117,8 @@ fn answer(logger: Logger) -> ExitCode {
     }
     let mut root = tree::command();
     root.build();
-    let places = Places::of_this_process();
+    // Looked for only where another program's command may be meant.
+    let places = LazyCell::new(Places::of_this_process);
     match words::read(&root, &words, &|name| places.find(name)) {
         Err(error) => report::finish(Err(error.into()), &logger),
         Ok(Request::Version) => {
@@ -234,11 +236,15 @@ fn print(text: &str) -> Outcome {
 }
 
 fn print_bytes(bytes: &[u8]) -> Outcome {
+    written(bytes).map(drop)
+}
+
+/// The same, and whether there still is a reader.
+fn written(bytes: &[u8]) -> Result<bool, anyhow::Error> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(anyhow::Error::new(error).context("cannot write to standard output"))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(anyhow::Error::new(error).context("cannot write to standard output")),
     }
 }

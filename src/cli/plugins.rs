@@ -74,16 +74,13 @@ impl Places {
         own.dedup();
         let prefixes: Vec<PathBuf> =
             own.iter().filter_map(|dir| dir.parent()).map(Path::to_path_buf).collect();
-        let shared =
-            prefixes.iter().flat_map(|prefix| [prefix.join("libexec/lima"), prefix.join("lib/lima")]);
-        let shared: Vec<PathBuf> = shared.filter(|dir| is_not_empty(dir)).collect();
-        let mut directories: Vec<PathBuf> = Vec::new();
-        for dir in own.into_iter().chain(path).chain(shared) {
-            if !directories.contains(&dir) {
-                directories.push(dir);
+        let mut places = Places { directories: Vec::new(), prefixes };
+        for dir in own.into_iter().chain(path).chain(places.libexec()) {
+            if !places.directories.contains(&dir) {
+                places.directories.push(dir);
             }
         }
-        Places { directories, prefixes }
+        places
     }
 
     /// `PREFIX/libexec/lima` and `PREFIX/lib/lima`, as far as there is something in them.

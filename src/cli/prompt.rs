@@ -41,8 +41,8 @@ pub fn creation(name: &str) -> Result<Choice, anyhow::Error> {
 }
 
 /// Asks for one of the templates; `None` for none of them.
-pub fn template(names: &[&str]) -> Result<Option<String>, anyhow::Error> {
-    Ok(select("Choose a template", names)?.map(|index| names[index].to_owned()))
+pub fn template(names: &[String]) -> Result<Option<String>, anyhow::Error> {
+    Ok(select("Choose a template", names)?.map(|index| names[index].clone()))
 }
 
 /// What to do with the changes of `shell --sync`.
@@ -63,7 +63,7 @@ pub fn review(summary: &str) -> Result<Option<Review>, anyhow::Error> {
 }
 
 /// A menu for the arrow keys. `None` if it was left with Escape; Ctrl-C is an error.
-fn select(question: &str, items: &[&str]) -> Result<Option<usize>, anyhow::Error> {
+fn select(question: &str, items: &[impl std::fmt::Display]) -> Result<Option<usize>, anyhow::Error> {
     let menu = dialoguer::Select::new().with_prompt(question).items(items).default(0).max_length(12);
     match menu.interact_opt() {
         Ok(chosen) => Ok(chosen),

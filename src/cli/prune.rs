@@ -6,7 +6,6 @@ use clap::Args;
 
 use super::context::App;
 use super::{Outcome, locator};
-use crate::config::Config;
 use crate::document::Document;
 use crate::image::{self, Pruned};
 use crate::instance::{self, Context};
@@ -53,7 +52,7 @@ fn referred(context: &Context) -> Result<BTreeSet<String>, anyhow::Error> {
     for name in context.home.instance_names()? {
         match instance::inspect(context, &name) {
             Ok(found) => match &found.config {
-                Some(config) => locations.extend(in_config(config)),
+                Some(config) => locations.extend(in_document(&config.document)),
                 None => {
                     let problems: Vec<String> = found.problems.iter().map(ToString::to_string).collect();
                     tracing::warn!("instance `{name}` cannot be read, skipping it: {}", problems.join("; "));
@@ -69,10 +68,6 @@ fn referred(context: &Context) -> Result<BTreeSet<String>, anyhow::Error> {
         locations.extend(in_document(&template));
     }
     Ok(locations)
-}
-
-fn in_config(config: &Config) -> BTreeSet<String> {
-    in_document(&config.document)
 }
 
 /// All templates of the store, parts of templates included, so that bases need not be embedded.

@@ -7,7 +7,6 @@
 //! | `shell`, `copy` | that of ssh, scp or rsync, which takes limactl's place; nothing is added |
 //! | `shell --sync` | ssh's; nothing is added |
 //! | `start`, when a playbook failed | `ansible-playbook`'s, with one fatal record |
-//! | `shell` | ssh's, which takes limactl's place; nothing is added |
 //! | a defect of limactl itself (a panic) | 2, with one fatal record |
 
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ use clap::Args;
 use super::context::App;
 use super::logging::Level;
 use super::watch_text::{self, Told};
-use super::{Outcome, print};
+use super::{Outcome, written};
 use crate::instance::Watcher;
 use crate::process::clock;
 
@@ -52,21 +52,10 @@ pub fn run(args: WatchArgs, app: &App) -> Outcome {
         }
         let told = news.events.iter().map(|(instance, event)| Told { instance, event });
         let text: String = told.map(|told| if args.json { told.json() } else { told.lines() }).collect();
-        if !text.is_empty() && !print_all(&text)? {
+        if !text.is_empty() && !written(text.as_bytes())? {
             return Ok(());
         }
         std::thread::sleep(LOOK_AGAIN);
-    }
-}
-
-/// Whether there still is a reader.
-fn print_all(text: &str) -> Result<bool, anyhow::Error> {
-    use std::io::Write;
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-        Err(_) => print(text).map(|()| true),
-        Ok(()) => Ok(true),
     }
 }
 

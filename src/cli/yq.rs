@@ -5,7 +5,6 @@
 //! as yq does, with lists below keys indented by two.
 
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -62,8 +61,6 @@ pub enum Error {
     NoMatch,
     #[error("write in place flag only applicable when giving an expression and at least one file")]
     InPlace,
-    #[error("cannot write `{name}` in place: {cause}")]
-    InPlaceFile { name: String, cause: std::io::Error },
     #[error("{0}")]
     Print(String),
 }
@@ -120,7 +117,7 @@ fn evaluate(flags: &Flags) -> Result<(), Error> {
     let text = printed(&results, &pages, to, flags)?;
     match files.first().filter(|_| flags.in_place) {
         Some(file) => {
-            write_in_place(file, &text)?;
+            home::replace(Path::new(file), text.as_bytes())?;
         }
         None => super::print(&text).map_err(|error| Error::Print(format!("{error:#}")))?,
     }
@@ -129,14 +126,6 @@ fn evaluate(flags: &Flags) -> Result<(), Error> {
         return Err(Error::NoMatch);
     }
     Ok(())
-}
-
-/// Replaces the file that a name leads to, also through links; its permissions stay.
-fn write_in_place(file: &str, text: &str) -> Result<(), Error> {
-    let failed = |cause| Error::InPlaceFile { name: file.to_owned(), cause };
-    let path = std::fs::canonicalize(file).map_err(failed)?;
-    let mode = std::fs::metadata(&path).map_err(failed)?.permissions().mode() & 0o7777;
-    Ok(home::write_atomic(&path, text.as_bytes(), mode)?)
 }
 
 /// The first word is the expression, unless it is the only one and names a file.

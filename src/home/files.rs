@@ -9,14 +9,17 @@ use super::Error;
 
 /// Replaces `path` by `content` with permission bits `mode`: readers see the old file or the new one, never a part, also after a crash.
 pub fn write_atomic(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
+    let mut file = Pending::begin(path)?;
+    file.write(content)?;
+    file.publish(mode)
+}
+
+/// Replaces the file that `path` leads to, also through links; its permissions stay.
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
     let failed = |source| Error::Write { path: path.to_path_buf(), source };
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    let mut temporary = tempfile::Builder::new().suffix(".tmp").tempfile_in(parent).map_err(failed)?;
-    temporary.write_all(content).map_err(failed)?;
-    temporary.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
-    temporary.as_file().sync_data().map_err(failed)?;
-    temporary.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    let target = fs::canonicalize(path).map_err(failed)?;
+    let mode = fs::metadata(&target).map_err(failed)?.permissions().mode() & 0o7777;
+    write_atomic(&target, content, mode)
 }
 
 /// A file that takes the place of another one when it is complete; dropped before that, it leaves nothing.
@@ -32,6 +35,11 @@ impl Pending {
         if !parent.exists() {
             make_private_dir(parent)?;
         }
+        Pending::begin(path)
+    }
+
+    fn begin(path: &Path) -> Result<Pending, Error> {
+        let parent = path.parent().unwrap_or(Path::new("/"));
         let made = tempfile::Builder::new().suffix(".tmp").tempfile_in(parent);
         let temporary = made.map_err(|source| Error::Write { path: path.to_path_buf(), source })?;
         Ok(Pending { path: path.to_path_buf(), temporary })

@@ -26,7 +26,7 @@ use thiserror::Error;
 
 pub use disk_dir::DiskDir;
 pub use files::{
-    Pending, make_private_dir, read_bytes, read_optional, read_text, remove_if_present, take_away,
+    Pending, make_private_dir, read_bytes, read_optional, read_text, remove_if_present, replace, take_away,
     write_atomic,
 };
 pub use instance_dir::{InstanceDir, is_temporary};

@@ -50,7 +50,13 @@ impl<'a> Library<'a> {
         self.host
     }
 
-    /// Every template that has a name.
+    /// Names that people use. Parts of templates, which begin with `_`, are none.
+    pub fn names(&self) -> Result<Vec<String>, Error> {
+        let names = self.list()?.into_iter().map(|listed| listed.name);
+        Ok(names.filter(|name| !name.starts_with('_')).collect())
+    }
+
+    /// Every template that has a name, parts of templates included.
     pub fn list(&self) -> Result<Vec<Listed>, Error> {
         self.store.list()
     }
