@@ -61,7 +61,12 @@ impl<'a> Composer<'a> {
                     let end = self.source.len();
                     return Ok(Node::read(plain(""), None, None, self.origin(end, end..end, end)));
                 }
-                event => return self.node(event, &span, 0, self.at).map(|(node, _)| node),
+                event => {
+                    let (root, _) = self.node(event, &span, 0, self.at)?;
+                    // What follows in the same document is wrong, and only found now.
+                    self.next()?;
+                    return Ok(root);
+                }
             }
         }
     }

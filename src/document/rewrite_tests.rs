@@ -304,6 +304,15 @@ fn comments_that_are_set_are_written() {
 }
 
 #[test]
+fn what_follows_the_content_is_part_of_the_document() {
+    for text in ["{a: 1} b\n", "[1]\nc: 2\n", "--\nq{a::\tb\n? \nc}]}\n...\n", "\"a\" b\n"] {
+        assert!(Document::parse(text).is_err(), "{text}");
+    }
+    assert!(Document::parse("a: 1\n---\nb: [\n").is_ok(), "but not the next document");
+    assert!(Document::parse("a: 1\n...\n}\n").is_ok());
+}
+
+#[test]
 fn hostile_texts_are_refused_in_little_memory() {
     let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
     for level in 1..12 {
