@@ -209,7 +209,7 @@ fn behind_properties(own: &str) -> &str {
 fn own_block(node: &Node) -> Option<Vec<String>> {
     let origin = node.origin()?;
     let own = &origin.source[origin.own.clone()];
-    if own.is_empty() || node.anchor().is_some() || node.tag().is_some() {
+    if own.is_empty() || node.anchor().is_some() || node.tag().is_some() || has_odd_breaks(own) {
         return None;
     }
     if !is_on_its_line(node) {
@@ -225,6 +225,11 @@ fn own_block(node: &Node) -> Option<Vec<String>> {
     }
     let base = own.lines().skip(1).filter(|line| !line.trim().is_empty()).map(indent_of).min().unwrap_or(0);
     Some(shifted(own, base, 2))
+}
+
+/// Whether carriage returns stand where no line feed follows: they break lines for YAML, and shifting would not see them.
+fn has_odd_breaks(text: &str) -> bool {
+    text.matches('\r').count() != text.matches("\r\n").count()
 }
 
 fn indent_of(line: &str) -> usize {
@@ -265,7 +270,8 @@ fn whole_item(item: &Node) -> Option<Vec<String>> {
 
 /// From the comment lines above `lead` to the comment behind the value. Not in a flow collection, where others stand on the same line.
 fn whole(source: &str, lead: usize, value: &Origin) -> Option<Vec<String>> {
-    if !ends_line(source, value.own.end) || source[lead..value.own.end].contains('\t') {
+    let entry = &source[lead..value.own.end];
+    if !ends_line(source, value.own.end) || entry.contains('\t') || has_odd_breaks(entry) {
         return None;
     }
     let begins = source[line_start(source, lead)..lead].bytes().all(|byte| matches!(byte, b' ' | b'-'));

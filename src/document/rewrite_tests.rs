@@ -313,6 +313,15 @@ fn what_follows_the_content_is_part_of_the_document() {
 }
 
 #[test]
+fn carriage_returns_alone_are_line_breaks() {
+    let text = "k: a \r\r\n a\n";
+    let root = Document::parse(text).unwrap().root().clone();
+    assert!(Document::parse(&print(&root)).unwrap().root().same(&root), "{}", print(&root));
+    // The line break of the text is the one before a line feed.
+    assert_eq!(after(text, |root| root.set("z", Node::int(1))), "k: a \r\r\n a\nz: 1\r\n");
+}
+
+#[test]
 fn hostile_texts_are_refused_in_little_memory() {
     let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
     for level in 1..12 {
