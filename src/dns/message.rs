@@ -20,6 +20,7 @@ pub use super::records::Data;
 use super::records::{
     ADDITIONAL, ANSWER, HEADER, OPT, TC, count, cut, name_at, put_name, records, skip_name,
 };
+use crate::sys::resolve::Family;
 
 /// What a UDP client without EDNS can take (RFC 1035 section 4.2.1).
 const PLAIN_UDP: u16 = 512;
@@ -45,11 +46,34 @@ pub struct Question {
     pub class: DNSClass,
 }
 
-/// How an answer travels back to the client.
+/// How many bytes a reply over UDP may have; over TCP it is always 65535.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    Udp,
-    Tcp,
+pub struct Limit(u16);
+
+impl Limit {
+    /// For a client without EDNS.
+    pub fn plain() -> Limit {
+        Limit(PLAIN_UDP)
+    }
+
+    /// For a client whose EDNS says that it takes `payload` bytes.
+    pub fn offered(payload: u16) -> Limit {
+        Limit(payload.clamp(PLAIN_UDP, MAX_UDP))
+    }
+
+    /// Cuts `reply`, whose question ends at `question_end`, to this size. Whole record sets go, OPT stays. TC is set when an answer or
+    /// an authority had to go, not for additional records (RFC 2181 section 9).
+    pub fn cut(self, reply: &mut Vec<u8>, question_end: usize) {
+        if reply.len() > usize::from(self.0) {
+            cut(reply, question_end, usize::from(self.0));
+        }
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Limit::plain()
+    }
 }
 
 /// What the bytes of a client are.
@@ -160,17 +184,19 @@ impl Query {
         self.compose(ResponseCode::ServFail, 0, &[], Some(NO_REACHABLE_AUTHORITY))
     }
 
-    /// Cuts `reply` to what the client can take over `transport`. Whole record sets go, OPT stays. TC is set when an answer or
-    /// an authority had to go, not for additional records (RFC 2181 section 9).
-    pub fn fit(&self, reply: &mut Vec<u8>, transport: Transport) {
-        let limit = match (transport, self.edns) {
-            (Transport::Tcp, _) => u16::MAX,
-            (Transport::Udp, None) => PLAIN_UDP,
-            (Transport::Udp, Some(edns)) => edns.payload.clamp(PLAIN_UDP, MAX_UDP),
-        };
-        if reply.len() > usize::from(limit) {
-            cut(reply, self.question_end, usize::from(limit));
-        }
+    /// What the client can take over UDP.
+    pub fn limit(&self) -> Limit {
+        self.edns.map_or(Limit::plain(), |edns| Limit::offered(edns.payload))
+    }
+
+    /// Where the question ends, in the query and in every reply to it.
+    pub fn question_end(&self) -> usize {
+        self.question_end
+    }
+
+    /// The id and the spelling of the name, as the client wrote them.
+    pub fn head(&self) -> (u16, &[u8]) {
+        (count(&self.bytes, 0), &self.bytes[HEADER..self.question_end - 4])
     }
 
     /// Judges what a nameserver sent in return for `with_id(id)`.
@@ -261,6 +287,18 @@ impl Reply {
     /// Whether it has any answer record.
     pub fn is_positive(&self) -> bool {
         count(&self.bytes, 6) > 0
+    }
+
+    /// Whether it has an address of this family among its answers.
+    pub fn has_address(&self, family: Family) -> bool {
+        let kind = match family {
+            Family::V4 => 1,
+            Family::V6 => 28,
+        };
+        self.is_positive()
+            && records(&self.bytes, self.question_end)
+                .flatten()
+                .any(|record| record.section == ANSWER && record.kind == kind)
     }
 
     /// Turns "no such name" into "no such data", for a name that exists on the host; what else the reply says stays.

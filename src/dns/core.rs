@@ -1,0 +1,519 @@
+//! Every question that waits: who waits for it, what it waits for, and how it ends. Pure: bytes, time and results come in, and what is
+//! to be done goes out through [`Edge`].
+//!
+//! ```text
+//! question ─► cache ─► same question already waiting ─► table ─► flight: search ⇄ ask (servers, one after the other)
+//!                                                                            ⇄ the system's resolver
+//! ```
+//!
+//! A *flight* is one question under way with everybody who waits for it. It begins with the first client, does what its search needs,
+//! and ends with one reply for all of them, at the latest when its deadline passes.
+//!
+//! Limits: [`MAX_FLIGHTS`]; whoever comes on top pushes out the oldest one, which is answered with SERVFAIL: under a flood that is the
+//! one least likely to be answered at all. [`MAX_WAITERS`] clients over UDP for one flight; further ones are dropped.
+//!
+//! Invariants: each question that was taken gets exactly one reply; a flight has a timer at any moment; an id on a port means one flight.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::answer::{self, Step, TABLE_TTL};
+use super::ask::{Ask, Ids};
+use super::cache::{Cache, Key};
+use super::health::Health;
+use super::message::{self, Data, Incoming, Limit, Query, Reply};
+use super::quiet::{Kind, Quiet};
+use super::records::HEADER;
+use super::search::{End, Need, Outcome, Search, Target, Turn};
+use super::surroundings::{Change, Surroundings};
+use crate::sys::resolve::{Family, ResolveError};
+
+/// Questions that wait for an answer at once.
+pub const MAX_FLIGHTS: usize = 16_384;
+/// Clients over UDP that wait for the same answer.
+const MAX_WAITERS: usize = 256;
+/// What the cache may take.
+const CACHE_BYTES: usize = 8 << 20;
+
+/// A client, as the edge knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    Udp(SocketAddr),
+    /// The number of a connection.
+    Tcp(u64),
+}
+
+/// The number of a socket towards a nameserver; never used again.
+pub type PortId = u64;
+/// The number of a flight; never used again, and rising.
+pub type FlightId = u64;
+
+/// What the core has done to the outside; whoever implements it does the I/O. None of these waits.
+pub trait Edge {
+    /// Sends a whole reply to a client, who may be gone.
+    fn reply(&mut self, client: Client, reply: &[u8]);
+    /// A UDP socket from which to ask `server`.
+    fn port(&mut self, server: SocketAddr) -> io::Result<PortId>;
+    /// Sends a query; an error if the port is closed or the network says at once that it is in vain.
+    fn send(&mut self, port: PortId, query: &[u8]) -> io::Result<()>;
+    /// Asks `server` over TCP; [`Core::exchanged`] tells what came of it.
+    fn exchange(&mut self, flight: FlightId, server: SocketAddr, query: &[u8]);
+    /// Nobody wants the outcome of the flight's exchanges any more.
+    fn abandon(&mut self, flight: FlightId);
+    /// Asks the system's resolver; [`Core::looked_up`] tells what came of it. `false`: too many wait already.
+    fn look_up(&mut self, flight: FlightId, name: &str, family: Family) -> bool;
+    /// Nobody wants the outcome of the flight's lookups any more.
+    fn forget(&mut self, flight: FlightId);
+}
+
+/// How long to wait for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For one server, before the next one is asked as well, and the first one again.
+    pub server: Duration,
+    /// For an answer at all.
+    pub question: Duration,
+    /// A server that was silent comes last for this long.
+    pub bad_for: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience {
+            server: Duration::from_secs(1),
+            question: Duration::from_secs(5),
+            bad_for: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What became of a client's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// The reply has been given to the edge.
+    Answered,
+    /// The reply will come.
+    Waiting,
+    /// There is none.
+    Ignored,
+}
+
+/// The resolver.
+pub struct Core {
+    pub(super) around: Surroundings,
+    pub(super) patience: Patience,
+    pub(super) health: Health,
+    pub(super) ids: Ids,
+    pub(super) quiet: Quiet,
+    /// Which flight an id on a port stands for.
+    pub(super) asked: HashMap<PortId, HashMap<u16, FlightId>>,
+    cache: Cache,
+    flights: BTreeMap<FlightId, Box<Flight>>,
+    by_key: HashMap<Box<[u8]>, FlightId>,
+    timers: BinaryHeap<Reverse<(Instant, FlightId)>>,
+    next_flight: FlightId,
+    /// Memory for one key and one reply.
+    key: Key,
+    scratch: Vec<u8>,
+}
+
+/// A question under way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) query: Query,
+    /// What is put to the nameservers where that is about another name: the question's name is an alias.
+    pub(super) about: Option<Query>,
+    pub(super) ask: Option<Ask>,
+    waiters: Vec<Waiter>,
+    key: Option<Box<[u8]>>,
+    search: Search,
+    looks_up: bool,
+    deadline: Instant,
+    /// The timer that counts; others in the heap are of the past.
+    wake: Option<Instant>,
+}
+
+impl Flight {
+    /// The query that nameservers get.
+    pub(super) fn asked(&self) -> &Query {
+        self.about.as_ref().unwrap_or(&self.query)
+    }
+}
+
+/// Somebody who asked the flight's question.
+#[derive(Debug)]
+struct Waiter {
+    client: Client,
+    id: u16,
+    /// The name in the client's letters.
+    spelling: Box<[u8]>,
+    limit: Limit,
+}
+
+impl Core {
+    pub fn new(around: Surroundings, patience: Patience) -> Self {
+        Core {
+            around,
+            patience,
+            health: Health::default(),
+            ids: Ids::default(),
+            quiet: Quiet::default(),
+            asked: HashMap::new(),
+            cache: Cache::new(CACHE_BYTES),
+            flights: BTreeMap::new(),
+            by_key: HashMap::new(),
+            timers: BinaryHeap::new(),
+            next_flight: 0,
+            key: Key::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Questions that wait.
+    pub fn waiting(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// When [`Core::tick`] is due; some of these times turn out to be nothing.
+    pub fn next_timer(&self) -> Option<Instant> {
+        self.timers.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// A client's message.
+    pub fn question(&mut self, bytes: &[u8], client: Client, now: Instant, edge: &mut impl Edge) -> Taken {
+        let mut key = std::mem::take(&mut self.key);
+        let plain = key.read(bytes);
+        let taken = self.take(bytes, plain.then_some(&key), client, now, edge);
+        self.key = key;
+        taken
+    }
+
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        key: Option<&Key>,
+        client: Client,
+        now: Instant,
+        edge: &mut impl Edge,
+    ) -> Taken {
+        if let Some(key) = key {
+            if self.cache.answer(key, bytes, now, &mut self.scratch) {
+                if matches!(client, Client::Udp(_)) {
+                    key.limit().cut(&mut self.scratch, key.question_end());
+                }
+                edge.reply(client, &self.scratch);
+                return Taken::Answered;
+            }
+            if let Some(flight) = self.by_key.get(key.as_bytes()).and_then(|id| self.flights.get_mut(id)) {
+                let waiter = Waiter::of_plain(bytes, key, client);
+                return if flight.joins(waiter) { Taken::Waiting } else { Taken::Ignored };
+            }
+        }
+        let query = match message::read(bytes) {
+            Incoming::Ignore => return Taken::Ignored,
+            Incoming::Refuse(reply) => {
+                edge.reply(client, &reply);
+                return Taken::Answered;
+            }
+            Incoming::Ask(query) => query,
+        };
+        match answer::decide(query.question(), &self.around) {
+            Step::Answer(data) => {
+                let mut reply = query.answer(&data, TABLE_TTL);
+                if matches!(client, Client::Udp(_)) {
+                    query.limit().cut(&mut reply, query.question_end());
+                }
+                edge.reply(client, &reply);
+                Taken::Answered
+            }
+            Step::Ask(search, turn) => {
+                self.begin(query, key, search, turn, client, now, edge);
+                Taken::Waiting
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all that a flight begins with")]
+    fn begin(
+        &mut self,
+        query: Query,
+        key: Option<&Key>,
+        search: Search,
+        turn: Turn,
+        client: Client,
+        now: Instant,
+        edge: &mut impl Edge,
+    ) {
+        if self.flights.len() >= MAX_FLIGHTS
+            && let Some((oldest, flight)) = self.flights.pop_first()
+        {
+            if self.quiet.may_say(Kind::TooManyQuestions, now) {
+                tracing::warn!("more than {MAX_FLIGHTS} DNS questions are waiting: gave up the oldest ones");
+            }
+            self.finish(oldest, *flight, End::Nothing, now, edge);
+        }
+        let id = self.next_flight;
+        self.next_flight += 1;
+        let about = (search.name != query.question().name).then(|| query.about(&search.name));
+        let key: Option<Box<[u8]>> = key.map(|key| key.as_bytes().into());
+        if let Some(key) = &key {
+            self.by_key.insert(key.clone(), id);
+        }
+        let deadline = now + self.patience.question;
+        let waiters = vec![Waiter::of(&query, client)];
+        let flight =
+            Flight { query, about, ask: None, waiters, key, search, looks_up: false, deadline, wake: None };
+        self.drive(id, Box::new(flight), turn, now, edge);
+    }
+
+    /// Does what the flight needs until it has to wait or has ended.
+    fn drive(
+        &mut self,
+        id: FlightId,
+        mut flight: Box<Flight>,
+        mut turn: Turn,
+        now: Instant,
+        edge: &mut impl Edge,
+    ) {
+        loop {
+            let next = match turn {
+                Ok(end) => return self.finish(id, *flight, end, now, edge),
+                Err(Need::Raw(target)) => self.ask(id, &mut flight, target, now, edge),
+                Err(Need::System(family)) => self.look_up(id, &mut flight, family, edge),
+                Err(Need::SystemAndRaw(family)) => {
+                    let raw = self.ask(id, &mut flight, Target::Nameservers, now, edge);
+                    let system = self.look_up(id, &mut flight, family, edge);
+                    raw.or(system)
+                }
+            };
+            match next {
+                Some(next) => turn = next,
+                None => return self.wait(id, flight),
+            }
+        }
+    }
+
+    /// Puts the flight back, with its timer.
+    fn wait(&mut self, id: FlightId, mut flight: Box<Flight>) {
+        let next = flight.ask.as_ref().map_or(flight.deadline, |ask| ask.next.min(flight.deadline));
+        if flight.wake != Some(next) {
+            flight.wake = Some(next);
+            self.timers.push(Reverse((next, id)));
+        }
+        self.flights.insert(id, flight);
+    }
+
+    /// Begins to ask servers; `Some` if that is settled at once.
+    fn ask(
+        &mut self,
+        id: FlightId,
+        flight: &mut Flight,
+        target: Target,
+        now: Instant,
+        edge: &mut impl Edge,
+    ) -> Option<Turn> {
+        flight.ask = Some(Ask::new(target, now));
+        let outcome = self.ask_on(id, flight, now, edge)?;
+        self.drop_ask(id, flight, edge);
+        flight.search.raw(outcome, &self.around)
+    }
+
+    /// Asks the system; `Some` if that fails at once.
+    fn look_up(
+        &mut self,
+        id: FlightId,
+        flight: &mut Flight,
+        family: Family,
+        edge: &mut impl Edge,
+    ) -> Option<Turn> {
+        flight.looks_up = true;
+        if edge.look_up(id, &flight.search.text, family) {
+            return None;
+        }
+        let name = flight.search.text.clone();
+        flight
+            .search
+            .system(family, Err(ResolveError::Failed { name, code: 0, text: "too many lookups wait".into() }))
+    }
+
+    /// What the system's resolver has found for the flight.
+    pub fn looked_up(
+        &mut self,
+        id: FlightId,
+        family: Family,
+        result: Result<Vec<IpAddr>, ResolveError>,
+        now: Instant,
+        edge: &mut impl Edge,
+    ) {
+        let Some(mut flight) = self.flights.remove(&id) else { return };
+        match flight.search.system(family, result) {
+            Some(turn) => self.drive(id, flight, turn, now, edge),
+            None => self.wait(id, flight),
+        }
+    }
+
+    /// Goes on with a flight whose servers may have settled it; `None`: still waiting.
+    pub(super) fn settle(
+        &mut self,
+        id: FlightId,
+        mut flight: Box<Flight>,
+        outcome: Option<Outcome>,
+        now: Instant,
+        edge: &mut impl Edge,
+    ) {
+        match outcome {
+            None => self.wait(id, flight),
+            Some(outcome) => {
+                self.drop_ask(id, &mut flight, edge);
+                match flight.search.raw(outcome, &self.around) {
+                    Some(turn) => self.drive(id, flight, turn, now, edge),
+                    None => self.wait(id, flight),
+                }
+            }
+        }
+    }
+
+    /// Takes a flight out to work on it.
+    pub(super) fn take_flight(&mut self, id: FlightId) -> Option<Box<Flight>> {
+        self.flights.remove(&id)
+    }
+
+    /// Repeats, hands over and gives up what is due.
+    pub fn tick(&mut self, now: Instant, edge: &mut impl Edge) {
+        while let Some(&Reverse((at, id))) = self.timers.peek() {
+            if at > now {
+                return;
+            }
+            self.timers.pop();
+            if self.flights.get(&id).is_none_or(|flight| flight.wake != Some(at)) {
+                continue;
+            }
+            let Some(mut flight) = self.flights.remove(&id) else { continue };
+            flight.wake = None;
+            if now >= flight.deadline {
+                self.give_up(id, *flight, now, edge);
+                continue;
+            }
+            let outcome = self.ask_again(id, &mut flight, now, edge);
+            self.settle(id, flight, outcome, now, edge);
+        }
+    }
+
+    fn give_up(&mut self, id: FlightId, flight: Flight, now: Instant, edge: &mut impl Edge) {
+        if self.quiet.may_say(Kind::NoAnswer, now) {
+            tracing::debug!("nobody answered the question `{}` in time", flight.query.question().name);
+        }
+        let end = flight.search.expired();
+        self.finish(id, flight, end, now, edge);
+    }
+
+    /// Brings everything up to date after [`Core::around`] has changed.
+    pub fn changed(&mut self, change: Change, now: Instant, edge: &mut impl Edge) {
+        if change == Change::Nothing {
+            return;
+        }
+        self.cache.clear();
+        if change != Change::Servers {
+            return;
+        }
+        let ids: Vec<FlightId> = self.flights.keys().copied().collect();
+        for id in ids {
+            let Some(mut flight) = self.flights.remove(&id) else { continue };
+            let turn = flight.ask.as_ref().map(|ask| ask.target).and_then(|target| {
+                self.drop_ask(id, &mut flight, edge);
+                self.ask(id, &mut flight, target, now, edge)
+            });
+            match turn {
+                Some(turn) => self.drive(id, flight, turn, now, edge),
+                None => self.wait(id, flight),
+            }
+        }
+    }
+
+    /// What the core decides by; [`Core::changed`] must follow a change.
+    pub fn surroundings(&mut self) -> &mut Surroundings {
+        &mut self.around
+    }
+
+    /// Sends the reply to everybody who waits, and forgets the flight.
+    fn finish(&mut self, id: FlightId, mut flight: Flight, end: End, now: Instant, edge: &mut impl Edge) {
+        self.drop_ask(id, &mut flight, edge);
+        if flight.looks_up {
+            edge.forget(id);
+        }
+        let query = &flight.query;
+        let raw = matches!(end, End::Reply(_));
+        let reply = match end {
+            End::Addresses(addresses) => {
+                let data: Vec<Data> = addresses.into_iter().map(Data::Address).collect();
+                query.answer(&data, TABLE_TTL)
+            }
+            End::Reply(reply) if flight.about.is_some() => flattened(query, &reply),
+            End::Reply(reply) => reply.into_bytes(),
+            End::Code(code) => query.reply(code),
+            End::Nothing => query.no_answer(),
+        };
+        if let Some(key) = flight.key {
+            self.by_key.remove(&key);
+            if raw && flight.search.may_be_kept() {
+                self.cache.keep(&key, &reply, query.question_end(), now);
+            }
+        }
+        for waiter in flight.waiters {
+            self.scratch.clear();
+            self.scratch.extend_from_slice(&reply);
+            waiter.put(&mut self.scratch, query.question_end());
+            edge.reply(waiter.client, &self.scratch);
+        }
+    }
+}
+
+impl Flight {
+    /// Lets one more client wait; `false` if there are too many.
+    fn joins(&mut self, waiter: Waiter) -> bool {
+        if matches!(waiter.client, Client::Udp(_)) {
+            // The same question of the same client again: it will get one answer, which is what it wants.
+            if self.waiters.iter().any(|other| other.client == waiter.client && other.id == waiter.id) {
+                return true;
+            }
+            if self.waiters.len() >= MAX_WAITERS {
+                return false;
+            }
+        }
+        self.waiters.push(waiter);
+        true
+    }
+}
+
+impl Waiter {
+    fn of(query: &Query, client: Client) -> Self {
+        let (id, spelling) = query.head();
+        Waiter { client, id, spelling: spelling.into(), limit: query.limit() }
+    }
+
+    /// The same from the bytes that `key` was read from.
+    fn of_plain(bytes: &[u8], key: &Key, client: Client) -> Self {
+        let spelling = bytes[HEADER..key.question_end() - 4].into();
+        Waiter { client, id: u16::from_be_bytes([bytes[0], bytes[1]]), spelling, limit: key.limit() }
+    }
+
+    /// Makes `reply` this client's own.
+    fn put(&self, reply: &mut Vec<u8>, question_end: usize) {
+        reply[..2].copy_from_slice(&self.id.to_be_bytes());
+        reply[HEADER..question_end - 4].copy_from_slice(&self.spelling);
+        if matches!(self.client, Client::Udp(_)) {
+            self.limit.cut(reply, question_end);
+        }
+    }
+}
+
+/// The addresses of an alias' target, given to the alias.
+fn flattened(query: &Query, reply: &Reply) -> Vec<u8> {
+    match reply.addresses() {
+        (addresses, ttl) if !addresses.is_empty() => query.answer(&addresses, ttl),
+        _ => query.reply(reply.code()),
+    }
+}

@@ -1,0 +1,146 @@
+//! What of the host decides over answers, as it is now: nameservers, hosts file, lookup rules, the host's own name.
+//!
+//! Nothing watches the files: whoever is awake and has work looks at their status first, so an idle server never wakes up. A look costs
+//! a few system calls, so there is at most one in [`LOOK`]; while questions wait there is one every [`LOOK_WHILE_WAITING`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::followed::Followed;
+use super::hosts_file::HostsFile;
+use super::nameservers::Nameservers;
+use super::nsswitch::{Host, Next, Nsswitch, Walk};
+use super::resolved::{self, Resolved};
+use super::static_hosts::StaticHosts;
+
+/// The shortest time between two looks at the files.
+pub const LOOK: Duration = Duration::from_millis(10);
+/// The longest time between two looks while somebody waits for an answer.
+pub const LOOK_WHILE_WAITING: Duration = Duration::from_millis(200);
+
+/// Everything that a decision depends on: plain data.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    pub static_hosts: Arc<StaticHosts>,
+    /// Whether AAAA is answered.
+    pub ipv6: bool,
+    /// Whom to ask, in the system's order; never empty.
+    pub nameservers: Vec<SocketAddr>,
+    pub stub: SocketAddr,
+    pub hosts_file: Arc<HostsFile>,
+    pub rules: Arc<Nsswitch>,
+    /// The host's own name, in lower case; empty if it has none.
+    pub own_name: String,
+    pub resolved: resolved::State,
+}
+
+impl Surroundings {
+    /// Begins to walk along the host's rules for a name (lower case, no final dot).
+    pub fn walk(&self, text: &str) -> (Walk, Next) {
+        Walk::start(&self.rules, text, &Host { own_name: &self.own_name, resolved: self.resolved })
+    }
+
+    /// Whether this is what the host calls itself.
+    pub fn is_own(&self, text: &str) -> bool {
+        !text.is_empty() && text == self.own_name
+    }
+}
+
+/// Where [`Surroundings`] are read from.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    pub resolv_conf: PathBuf,
+    pub hosts_file: PathBuf,
+    pub nsswitch_conf: PathBuf,
+}
+
+/// What a look has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    Nothing,
+    /// Names or rules: answers that were kept may be wrong.
+    Answers,
+    /// The nameservers, and perhaps more: whoever waits for the old ones waits in vain.
+    Servers,
+}
+
+/// Follows the files.
+pub struct Watch {
+    nameservers: Nameservers,
+    hosts_file: Followed<HostsFile>,
+    rules: Followed<Nsswitch>,
+    resolved: Resolved,
+    looked: Instant,
+}
+
+impl Watch {
+    /// Reads everything for the first time. `nameserver_port` and `own` are those of [`Nameservers::new`].
+    pub fn new(paths: Paths, nameserver_port: u16, own: Vec<SocketAddr>, now: Instant) -> Self {
+        Watch {
+            nameservers: Nameservers::new(paths.resolv_conf, nameserver_port, own),
+            hosts_file: Followed::new(paths.hosts_file, HostsFile::parse),
+            rules: Followed::new(paths.nsswitch_conf, rules),
+            resolved: Resolved::new(),
+            looked: now,
+        }
+    }
+
+    /// What everything is now; `stub` is where systemd-resolved would be asked.
+    pub fn surroundings(
+        &mut self,
+        static_hosts: Arc<StaticHosts>,
+        ipv6: bool,
+        stub: SocketAddr,
+    ) -> Surroundings {
+        Surroundings {
+            static_hosts,
+            ipv6,
+            nameservers: self.nameservers.current(),
+            stub,
+            hosts_file: self.hosts_file.current(),
+            rules: self.rules.current(),
+            own_name: own_name(),
+            resolved: self.resolved.state(self.looked),
+        }
+    }
+
+    /// Looks at everything, unless that was done a moment ago, and brings `around` up to date.
+    pub fn look(&mut self, around: &mut Surroundings, now: Instant) -> Change {
+        if now.saturating_duration_since(self.looked) < LOOK {
+            return Change::Nothing;
+        }
+        self.looked = now;
+        let mut change = Change::Nothing;
+        let (hosts_file, rules, own_name) = (self.hosts_file.current(), self.rules.current(), own_name());
+        if !Arc::ptr_eq(&hosts_file, &around.hosts_file)
+            || !Arc::ptr_eq(&rules, &around.rules)
+            || own_name != around.own_name
+        {
+            (around.hosts_file, around.rules, around.own_name) = (hosts_file, rules, own_name);
+            change = Change::Answers;
+        }
+        let resolved = self.resolved.state(now);
+        if resolved != around.resolved {
+            around.resolved = resolved;
+            change = Change::Servers;
+        }
+        let nameservers = self.nameservers.current();
+        if nameservers != around.nameservers {
+            around.nameservers = nameservers;
+            change = Change::Servers;
+        }
+        change
+    }
+}
+
+/// A file that is missing, or says nothing of hosts, means the system's default.
+fn rules(text: &str) -> Nsswitch {
+    Nsswitch::parse(text)
+}
+
+fn own_name() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.unwrap_or_default().to_ascii_lowercase()
+}
