@@ -63,6 +63,8 @@ mod devices;
 mod show_ssh;
 /// Wrong words on the command line have upstream's answers.
 mod usage;
+/// A guest asks the nameservers that its configuration says.
+mod nameservers;
 /// The host agent tells its story in JSON lines and answers at its socket.
 mod events;
 /// Bad input: one clear message with the next step, nothing lost.

@@ -38,6 +38,7 @@ pub mod state;
 mod values;
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::config::HostFacts;
@@ -51,6 +52,8 @@ pub use values::cloud_config;
 pub struct Request {
     pub home: Home,
     pub host: HostFacts,
+    /// Nameservers of the host that a guest can ask by itself. Called only for a guest that needs them, since the answer may take a second.
+    pub host_nameservers: fn(&HostFacts) -> Vec<IpAddr>,
     /// Name of the instance.
     pub name: String,
     /// Where the pid is written, for other tools.

@@ -84,7 +84,12 @@ pub(super) fn prepare(request: &Request, claim: &Claim) -> Result<Prepared, Erro
     let (ssh_port, any_port) = choose_ssh_port(&config, dir, &request.name)?;
     let (dns, dns_ports) = start_resolver(&config, &request.name)?;
     let instance_id = format!("iid-{}", clock::unix_seconds(SystemTime::now()));
-    let start = Start { instance_id: &instance_id, debug: request.debug, dns_ports };
+    let start = Start {
+        instance_id: &instance_id,
+        debug: request.debug,
+        dns_ports,
+        host_nameservers: request.host_nameservers,
+    };
     let values = seed_values(&request.home, host, &request.name, &config, &start)?;
     write_seed(dir, &values)?;
     // A run that was killed leaves them.

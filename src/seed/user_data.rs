@@ -65,8 +65,13 @@ fn mac(nic: &Nic) -> String {
     }
 }
 
+/// IPv6 is quoted: cloud-init's YAML takes eight decimal groups for one number, to the base of sixty.
 fn addresses(list: &[IpAddr], indent: usize) -> String {
-    list.iter().map(|address| format!("{:indent$}- {address}\n", "")).collect()
+    let written = |address: &IpAddr| match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("'{address}'"),
+    };
+    list.iter().map(|address| format!("{:indent$}- {}\n", "", written(address))).collect()
 }
 
 /// Keys up to `users`.
