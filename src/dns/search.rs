@@ -85,20 +85,12 @@ pub struct Search {
 enum Stage {
     /// No address question: what the nameservers say is the answer.
     Forwarding,
-    Walking {
-        walk: Walk,
-        raw: Option<Outcome>,
-    },
+    /// `target`: who is asked raw, or was last; `raw`: the best that came of that.
+    Walking { walk: Walk, target: Target, raw: Option<Outcome> },
     /// The system found nothing for `family`; `denied`: it says there is no such name.
-    Naming {
-        denied: bool,
-        other: Option<Other>,
-        raw: Option<Outcome>,
-    },
+    Naming { denied: bool, other: Option<Other>, raw: Option<Outcome> },
     /// Nobody found anything and nobody who could say why was asked. `denied`: the host's rules end with "no such name".
-    Code {
-        denied: bool,
-    },
+    Code { denied: bool },
 }
 
 /// What the system says of the other family.
@@ -115,7 +107,7 @@ impl Search {
         let local = is_local(&text);
         let exists = around.hosts_file.knows(&text) || around.is_own(&text);
         let (walk, next) = around.walk(&text);
-        let stage = Stage::Walking { walk, raw: None };
+        let stage = Stage::Walking { walk, target: Target::Nameservers, raw: None };
         let mut search = Search { name, text, family, exists, local, asked_system: false, stage };
         let turn = search.follow(next, around);
         (search, turn)
@@ -141,18 +133,24 @@ impl Search {
         let family = self.family;
         match &mut self.stage {
             Stage::Forwarding => Some(Ok(self.ended(outcome))),
-            Stage::Walking { walk, raw } => {
-                let status = match &outcome {
-                    Outcome::Reply(reply) if reply.has_address(family) => {
-                        return Some(Ok(self.ended(outcome)));
-                    }
-                    Outcome::Reply(_) => Status::NotFound,
-                    Outcome::Declined(_) | Outcome::Silent => Status::TryAgain,
-                    Outcome::Unreachable => Status::Unavail,
+            Stage::Walking { walk, raw, target } => {
+                let stub = *target == Target::Stub;
+                if stub && matches!(outcome, Outcome::Unreachable) {
+                    // It runs, so the system can reach it.
+                    return Some(Err(self.system_needed()));
+                }
+                let said = match &outcome {
+                    Outcome::Reply(reply) => Some((reply.code().into(), reply.has_address(family))),
+                    Outcome::Declined(reply) => Some((reply.code().into(), false)),
+                    Outcome::Unreachable | Outcome::Silent => None,
                 };
+                let status = if stub { Status::of_resolved(said) } else { Status::of_nameservers(said) };
+                if status == Status::Success {
+                    return Some(Ok(self.ended(outcome)));
+                }
                 // A reply that settles it is not forgotten for one that does not.
-                if !matches!((&raw, &outcome), (Some(Outcome::Reply(_)), other) if !matches!(other, Outcome::Reply(_)))
-                {
+                let settled = matches!(raw, Some(Outcome::Reply(_)));
+                if !settled || matches!(outcome, Outcome::Reply(_)) {
                     *raw = Some(outcome);
                 }
                 let next = walk.after(status);
@@ -208,7 +206,7 @@ impl Search {
 
     fn follow(&mut self, mut next: Next, around: &Surroundings) -> Turn {
         loop {
-            let Stage::Walking { walk, raw } = &mut self.stage else {
+            let Stage::Walking { walk, target, raw } = &mut self.stage else {
                 return Ok(End::Nothing);
             };
             next = match next {
@@ -222,8 +220,10 @@ impl Search {
                 Next::Ask(Module::System) => return Err(self.system_needed()),
                 // Not even to find out that nobody knows it.
                 Next::Ask(_) | Next::Done(_) if self.local => return Err(self.system_needed()),
-                Next::Ask(Module::Nameservers) => return Err(Need::Raw(Target::Nameservers)),
-                Next::Ask(Module::Resolved) => return Err(Need::Raw(Target::Stub)),
+                Next::Ask(module @ (Module::Nameservers | Module::Resolved)) => {
+                    *target = if module == Module::Resolved { Target::Stub } else { Target::Nameservers };
+                    return Err(Need::Raw(*target));
+                }
                 Next::Done(status) => {
                     return match raw.take() {
                         Some(outcome) => Ok(self.ended(outcome)),

@@ -94,6 +94,7 @@ pub struct Serve {
     wires: Wires,
     watch: Watch,
     patience: Patience,
+    tcp_idle: Duration,
     mailbox: Arc<Mailbox>,
     listener: TcpListener,
     questions: Inbox,
@@ -156,6 +157,7 @@ impl Serve {
             wires,
             watch,
             patience: settings.patience,
+            tcp_idle: settings.tcp_idle,
             mailbox: mailbox.clone(),
             listener,
             questions: Inbox::new(MAX_QUERY),
@@ -179,6 +181,7 @@ impl Serve {
                 );
                 let around = self.core.surroundings().clone();
                 self.core = Core::new(around, self.patience);
+                self.wires.connections = Connections::new(self.tcp_idle);
             }
         }
     }
@@ -215,7 +218,7 @@ impl Serve {
 
     /// How long nothing is to be done if nothing happens.
     fn wait(&self) -> Option<Duration> {
-        if self.more_datagrams {
+        if self.more_datagrams || self.wires.connections.any_busy() {
             return Some(Duration::ZERO);
         }
         let left = |at: Instant| at.saturating_duration_since(Instant::now());
@@ -322,50 +325,41 @@ impl Serve {
         }
     }
 
-    /// What was finished on the way is told; what is to be sent is sent.
+    /// What was finished on the way is told; what is to be sent is sent. Connections that could go on do so in the next round.
     fn end_round(&mut self) {
+        let now = self.wires.now;
         for port in std::mem::take(&mut self.wires.refused) {
-            self.core.refused(port, self.wires.now, &mut self.wires);
+            self.core.refused(port, now, &mut self.wires);
         }
-        loop {
-            while let Some(Finished { flight, server, reply }) = self.wires.exchanges.take_finished() {
-                self.core.exchanged(flight, server, reply.as_deref(), self.wires.now, &mut self.wires);
-                self.wires.exchanges.start(&self.wires.registry, exchange_token);
-            }
-            let busy = self.wires.connections.take_busy();
-            if busy.is_empty() {
-                break;
-            }
-            for id in busy {
-                self.serve_connection(id);
-            }
+        for id in self.wires.connections.take_busy() {
+            self.serve_connection(id);
+        }
+        while let Some(Finished { flight, server, reply }) = self.wires.exchanges.take_finished() {
+            self.core.exchanged(flight, server, reply.as_deref(), now, &mut self.wires);
+            self.wires.exchanges.start(&self.wires.registry, exchange_token);
         }
         for port in self.wires.ports.take_closed() {
             self.core.port_closed(port);
         }
         self.wires.send_queued();
-        self.idle_check = self.wires.connections.close_idle(self.wires.now);
+        self.idle_check = self.wires.connections.close_idle(now);
     }
 
     fn serve_connection(&mut self, id: u64) {
         let now = self.wires.now;
-        loop {
-            self.wires.connections.fill(id);
-            let input = self.wires.connections.take_input(id);
-            let mut used = 0;
-            while let Some(message) = self.wires.connections.next_message(id, &input, used, now) {
-                used = message.end;
-                let taken = self.core.question(&input[message], Client::Tcp(id), now, &mut self.wires);
-                // There is no way to answer, and on a stream it is no accident.
-                if taken == Taken::Ignored {
-                    return self.wires.connections.close(id);
-                }
-            }
-            self.wires.connections.put_input(id, input, used);
-            if !self.wires.connections.flush(id, now) || used == 0 {
-                return;
+        self.wires.connections.fill(id);
+        let input = self.wires.connections.take_input(id);
+        let mut used = 0;
+        while let Some(message) = self.wires.connections.next_message(id, &input, used, now) {
+            used = message.end;
+            let taken = self.core.question(&input[message], Client::Tcp(id), now, &mut self.wires);
+            // There is no way to answer, and on a stream it is no accident.
+            if taken == Taken::Ignored {
+                return self.wires.connections.close(id);
             }
         }
+        self.wires.connections.put_input(id, input, used);
+        self.wires.connections.flush(id, now);
     }
 }
 
