@@ -21,12 +21,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::answer::{self, Step, TABLE_TTL};
+use super::apple::{Outcome as Recorded, Record};
 use super::ask::{Ask, Ids};
 use super::cache::{Cache, Key};
 use super::health::Health;
 use super::message::{self, Data, Incoming, Limit, Query, Reply};
 use super::quiet::{Kind, Quiet};
-use super::records::HEADER;
+use super::records::{HEADER, put_name};
 use super::search::{End, Need, Outcome, Search, Target, Turn};
 use super::surroundings::{Change, Surroundings};
 use crate::sys::resolve::{Family, ResolveError};
@@ -65,7 +66,9 @@ pub trait Edge {
     fn abandon(&mut self, flight: FlightId);
     /// Asks the system's resolver; [`Core::looked_up`] tells what came of it. `false`: too many wait already.
     fn look_up(&mut self, flight: FlightId, name: &str, family: Family) -> bool;
-    /// Nobody wants the outcome of the flight's lookups any more.
+    /// Asks the system's resolver for records; [`Core::recorded`] tells what came of it. `name` is in wire format. `false`: it cannot be asked.
+    fn record(&mut self, flight: FlightId, name: &[u8], kind: u16, class: u16) -> bool;
+    /// Nobody wants the outcome of the flight's lookups and records any more.
     fn forget(&mut self, flight: FlightId);
 }
 
@@ -282,6 +285,7 @@ impl Core {
             let next = match turn {
                 Ok(end) => return self.finish(id, *flight, end, now, edge),
                 Err(Need::Raw(target)) => self.ask(id, &mut flight, target, now, edge),
+                Err(Need::Records) => record(id, &mut flight, edge),
                 Err(Need::System(family)) => self.look_up(id, &mut flight, family, edge),
                 Err(Need::SystemAndRaw(family)) => {
                     let raw = self.ask(id, &mut flight, Target::Nameservers, now, edge);
@@ -337,6 +341,13 @@ impl Core {
         flight
             .search
             .system(family, Err(ResolveError::Failed { name, code: 0, text: "too many lookups wait".into() }))
+    }
+
+    /// What the system's resolver answers by records.
+    pub fn recorded(&mut self, id: FlightId, outcome: Recorded, now: Instant, edge: &mut impl Edge) {
+        let Some(mut flight) = self.flights.remove(&id) else { return };
+        let turn = flight.search.recorded(outcome);
+        self.drive(id, flight, turn, now, edge);
     }
 
     /// What the system's resolver has found for the flight.
@@ -451,6 +462,8 @@ impl Core {
                 let data: Vec<Data> = addresses.into_iter().map(Data::Address).collect();
                 query.answer(&data, TABLE_TTL)
             }
+            End::Records(records) if flight.about.is_some() => flattened_records(query, &records),
+            End::Records(records) => query.with_records(records.iter().map(Record::raw)),
             End::Reply(reply) if flight.about.is_some() => flattened(query, &reply),
             End::Reply(reply) => reply.into_bytes(),
             End::Code(code) => query.reply(code),
@@ -508,6 +521,26 @@ impl Waiter {
             self.limit.cut(reply, question_end);
         }
     }
+}
+
+/// Asks the system for the records of the flight's question; `Some` if that fails at once.
+fn record(id: FlightId, flight: &mut Flight, edge: &mut impl Edge) -> Option<Turn> {
+    flight.looks_up = true;
+    let question = flight.asked().question();
+    let mut name = Vec::new();
+    put_name(&mut name, &question.name);
+    if edge.record(id, &name, question.kind.into(), question.class.into()) {
+        return None;
+    }
+    Some(flight.search.recorded(Recorded::Failed { code: 0 }))
+}
+
+/// The same of records.
+fn flattened_records(query: &Query, records: &[Record]) -> Vec<u8> {
+    let ttl = records.iter().map(|record| record.ttl).min().unwrap_or(TABLE_TTL);
+    let data: Vec<Data> =
+        records.iter().filter_map(|record| Data::address(record.kind, &record.data)).collect();
+    query.answer(&data, ttl)
 }
 
 /// The addresses of an alias' target, given to the alias.

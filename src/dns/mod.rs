@@ -39,10 +39,13 @@ mod health;
 mod quiet;
 mod ask;
 pub mod core;
+pub mod apple;
 mod native;
+mod system;
 mod ports;
 mod exchanges;
 mod connections;
+mod mailbox;
 mod serve;
 
 use std::io;
@@ -52,8 +55,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use self::core::Patience;
+use mailbox::{Mail, Mailbox};
 pub use native::Lookup;
-use serve::{Mail, Mailbox, Serve};
+use serve::Serve;
 pub use static_hosts::{StaticHosts, StaticHostsError};
 use surroundings::Paths;
 

@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name;
 
+use super::apple::{Outcome as Recorded, Record, TIMED_OUT};
 use super::message::Reply;
 use super::nsswitch::{Module, Next, Status, Walk};
 use super::surroundings::Surroundings;
@@ -44,6 +45,8 @@ pub enum Outcome {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Need {
     Raw(Target),
+    /// The system's resolver for records of the question's type, as macOS has one.
+    Records,
     System(Family),
     /// `getaddrinfo` for this family and the nameservers, at once.
     SystemAndRaw(Family),
@@ -53,6 +56,8 @@ pub enum Need {
 #[derive(Debug)]
 pub enum End {
     Addresses(Vec<IpAddr>),
+    /// What the system's resolver knows, with the CNAME records that led there.
+    Records(Vec<Record>),
     /// A nameserver's reply, as it is.
     Reply(Reply),
     /// A reply of ours without records.
@@ -85,6 +90,10 @@ pub struct Search {
 enum Stage {
     /// No address question: what the nameservers say is the answer.
     Forwarding,
+    /// The system is asked for records.
+    Recording,
+    /// It has none; the nameservers know why.
+    Confirming,
     /// `target`: who is asked raw, or was last; `raw`: the best that came of that.
     Walking { walk: Walk, target: Target, raw: Option<Outcome> },
     /// The system found nothing for `family`; `denied`: it says there is no such name.
@@ -123,6 +132,13 @@ impl Search {
         )
     }
 
+    /// No search of ours: the system's resolver is asked for the records, of any type. `exists`: the host knows the name.
+    pub fn records(name: Name, exists: bool) -> (Search, Turn) {
+        let (mut search, _) = Search::forward(name, exists);
+        (search.stage, search.asked_system) = (Stage::Recording, true);
+        (search, Err(Need::Records))
+    }
+
     /// Whether the answer may be kept: it came from nameservers alone.
     pub fn may_be_kept(&self) -> bool {
         !self.asked_system
@@ -133,6 +149,12 @@ impl Search {
         let family = self.family;
         match &mut self.stage {
             Stage::Forwarding => Some(Ok(self.ended(outcome))),
+            Stage::Recording => None,
+            Stage::Confirming => Some(Ok(match outcome {
+                Outcome::Reply(reply) if !reply.is_positive() => self.ended(Outcome::Reply(reply)),
+                // Nobody said that there is no such name.
+                _ => End::Code(ResponseCode::NoError),
+            })),
             Stage::Walking { walk, raw, target } => {
                 let stub = *target == Target::Stub;
                 if stub && matches!(outcome, Outcome::Unreachable) {
@@ -196,9 +218,22 @@ impl Search {
         Some(Err(Need::SystemAndRaw(self.family.other())))
     }
 
+    /// What came of [`Need::Records`].
+    pub fn recorded(&mut self, outcome: Recorded) -> Turn {
+        self.stage = match outcome {
+            Recorded::Records(records) => return Ok(End::Records(records)),
+            Recorded::Failed { code: TIMED_OUT } => return Ok(End::Nothing),
+            Recorded::NotFound { .. } => Stage::Confirming,
+            // It is not there, or will not: the nameservers are the next best.
+            Recorded::Failed { .. } => Stage::Forwarding,
+        };
+        Err(Need::Raw(Target::Nameservers))
+    }
+
     /// The time is over: the best that is known.
     pub fn expired(&self) -> End {
         match self.stage {
+            Stage::Confirming => End::Code(ResponseCode::NoError),
             Stage::Naming { .. } => self.concluded(),
             _ => End::Nothing,
         }

@@ -4,10 +4,10 @@
 //! batches. Datagrams are taken in rounds of a bounded number, so a flood of them delays nothing else.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
@@ -18,17 +18,19 @@ use super::Settings;
 use super::connections::{Connections, MAX_OPEN};
 use super::core::{Client, Core, Edge, FlightId, Patience, PortId, Taken};
 use super::exchanges::{Exchanges, Finished};
+use super::mailbox::{Mail, Mailbox};
 use super::native::{Lookup, Pool};
 use super::ports::Ports;
 use super::quiet::{Kind, Quiet};
-use super::static_hosts::StaticHosts;
 use super::surroundings::{Change, LOOK_WHILE_WAITING, Watch};
+use super::system::Records;
 use crate::sys::datagrams::{Inbox, Outbox, SLOTS};
-use crate::sys::resolve::{Family, ResolveError};
+use crate::sys::resolve::Family;
 
 const UDP: Token = Token(0);
 const LISTENER: Token = Token(1);
 const MAIL: Token = Token(2);
+const RECORDS: Token = Token(3);
 /// Rounds of datagrams that are taken before others have their turn.
 const ROUNDS: usize = 4;
 /// A query is never longer in earnest; a longer datagram arrives cut and is refused as malformed.
@@ -52,39 +54,6 @@ fn exchange_token(id: u64) -> Token {
 /// Kind in the low bits, number above, beyond the fixed tokens. Numbers are never used again, so an event is never taken for another's.
 fn token(kind: usize, id: u64) -> Token {
     Token((id as usize + 1) << 2 | kind)
-}
-
-/// What other threads have for the server.
-#[derive(Debug)]
-pub enum Mail {
-    LookedUp { flight: FlightId, family: Family, result: Result<Vec<IpAddr>, ResolveError> },
-    StaticHosts(Arc<StaticHosts>),
-    Stop,
-}
-
-/// Where they leave it.
-#[derive(Debug)]
-pub struct Mailbox {
-    letters: Mutex<Vec<Mail>>,
-    waker: Waker,
-}
-
-impl Mailbox {
-    /// Leaves something and wakes the server.
-    pub fn put(&self, mail: Mail) {
-        self.lock().push(mail);
-        // It fails only when the server is gone.
-        let _ = self.waker.wake();
-    }
-
-    fn take(&self) -> Vec<Mail> {
-        std::mem::take(&mut *self.lock())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Mail>> {
-        // A push leaves nothing half done.
-        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The server.
@@ -116,6 +85,7 @@ struct Wires {
     ports: Ports,
     exchanges: Exchanges,
     pool: Pool,
+    records: Records,
     quiet: Quiet,
     /// Ports whose server refused, as a later question was told.
     refused: Vec<PortId>,
@@ -136,7 +106,7 @@ impl Serve {
         let mut listener = TcpListener::from_std(tcp);
         registry.register(&mut listener, LISTENER, Interest::READABLE)?;
         let waker = Waker::new(&registry, MAIL)?;
-        let mailbox = Arc::new(Mailbox { letters: Mutex::default(), waker });
+        let mailbox = Arc::new(Mailbox::new(waker));
         let mut watch = Watch::new(settings.paths, settings.nameserver_port, own, now);
         let around = watch.surroundings(Arc::new(settings.hosts), settings.ipv6, settings.stub);
         let wires = Wires {
@@ -148,6 +118,7 @@ impl Serve {
             ports: Ports::new(settings.patience.question),
             exchanges: Exchanges::default(),
             pool: pool(settings.lookup, mailbox.clone()),
+            records: Records::default(),
             quiet: Quiet::default(),
             refused: Vec::new(),
         };
@@ -233,6 +204,11 @@ impl Serve {
             UDP => self.more_datagrams = true,
             LISTENER => self.more_connections = true,
             MAIL => self.open_mail(),
+            RECORDS => {
+                for (flight, outcome) in self.wires.records.ready() {
+                    self.core.recorded(flight, outcome, self.wires.now, &mut self.wires);
+                }
+            }
             Token(other) => match (other & 3, (other >> 2) as u64 - 1) {
                 (1, id) => self.wires.connections.ready(id, readable),
                 (2, id) => self.take_replies(id),
@@ -426,7 +402,12 @@ impl Edge for Wires {
         self.pool.submit(job(flight, family), name.to_owned(), family).is_ok()
     }
 
+    fn record(&mut self, flight: FlightId, name: &[u8], kind: u16, class: u16) -> bool {
+        self.records.start(flight, name, kind, class, &self.registry, RECORDS)
+    }
+
     fn forget(&mut self, flight: FlightId) {
+        self.records.cancel(flight);
         for family in [Family::V4, Family::V6] {
             self.pool.cancel(job(flight, family));
         }
