@@ -202,6 +202,8 @@ impl Search {
     pub fn expired(&self) -> End {
         match self.stage {
             Stage::Naming { .. } => self.concluded(),
+            Stage::Code { .. } if self.exists => End::Code(ResponseCode::NoError),
+            Stage::Code { denied: true } => End::Code(ResponseCode::NXDomain),
             _ => End::Nothing,
         }
     }
@@ -293,3 +295,7 @@ fn code_of_nothing(denied: bool, exists: bool, raw: Option<ResponseCode>) -> Res
         _ => ResponseCode::NoError,
     }
 }
+
+#[cfg(test)]
+#[path = "search_tests.rs"]
+mod tests;

@@ -16,7 +16,7 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
 use super::Settings;
 use super::connections::{Connections, MAX_OPEN};
-use super::core::{Client, Core, Edge, FlightId, Patience, PortId, Taken};
+use super::core::{Client, Core, Edge, FlightId, PortId, Taken};
 use super::exchanges::{Exchanges, Finished};
 use super::native::{Lookup, Pool};
 use super::ports::Ports;
@@ -93,7 +93,6 @@ pub struct Serve {
     core: Core,
     wires: Wires,
     watch: Watch,
-    patience: Patience,
     mailbox: Arc<Mailbox>,
     listener: TcpListener,
     questions: Inbox,
@@ -155,7 +154,6 @@ impl Serve {
             core: Core::new(around, settings.patience),
             wires,
             watch,
-            patience: settings.patience,
             mailbox: mailbox.clone(),
             listener,
             questions: Inbox::new(MAX_QUERY),
@@ -177,8 +175,7 @@ impl Serve {
                 tracing::error!(
                     "the host resolver made a mistake and begins anew; questions that waited are lost"
                 );
-                let around = self.core.surroundings().clone();
-                self.core = Core::new(around, self.patience);
+                self.core.begin_anew();
             }
         }
     }
