@@ -3,7 +3,8 @@
 //! The first server is asked at once. Whenever `Patience::server` passes without an answer, the next one is asked as well and those that are
 //! silent are asked again: a datagram may have been lost. The first reply that settles the question wins. A server that says it
 //! cannot or will not (SERVFAIL, REFUSED, NOTIMP), or that is not there, hands over to the next at once. A reply that was cut is fetched
-//! again over TCP.
+//! again over TCP. Once somebody has answered, if only that he cannot, nobody waits for a server that is known to be dead, but for the one
+//! question that finds out whether it still is.
 //!
 //! What a forger has to guess: a port that the system chose and that is used for a second at most, and an id of ours (RFC 5452). A message
 //! with another id, another question or from another address is not looked at.
@@ -14,7 +15,8 @@ use std::time::Instant;
 
 use hickory_proto::op::ResponseCode;
 
-use super::core::{Core, Edge, Flight, FlightId, PortId};
+use super::core::{Core, Edge, FlightId, PortId};
+use super::flight::Flight;
 use super::message::{Reply, Verdict};
 use super::quiet::Kind;
 use super::search::{Outcome, Target};
@@ -57,8 +59,14 @@ impl Ask {
         Ask { target, next: now, attempts: Vec::new(), declined: None, broken: false }
     }
 
-    fn is_open(&self) -> bool {
-        self.attempts.iter().any(|attempt| attempt.via != Via::Ended)
+    /// Whether this ask has put its question to `server`.
+    fn has_asked(&self, server: SocketAddr) -> bool {
+        self.attempts.iter().any(|attempt| attempt.server == server)
+    }
+
+    /// Somebody answered, but nothing that settles it.
+    fn has_spoken(&self) -> bool {
+        self.declined.is_some() || self.broken
     }
 
     /// What all the attempts together came to.
@@ -95,29 +103,33 @@ impl Core {
         edge: &mut impl Edge,
     ) -> Option<Outcome> {
         let target = flight.ask.as_ref()?.target;
-        if target == Target::Nameservers
-            && let Some(server) = self.health.due(&self.around.nameservers, now, self.patience.bad_for)
-        {
-            self.attempt(id, flight, server, now, edge);
+        if target == Target::Nameservers {
+            let ask = flight.ask.as_ref()?;
+            let servers = self.around.nameservers.iter().copied().filter(|server| !ask.has_asked(*server));
+            if let Some(server) = self.health.due(servers, now, self.patience.bad_for) {
+                self.attempt(id, flight, server, now, edge);
+            }
         }
         loop {
-            let asked = |server: &SocketAddr| {
-                let ask = flight.ask.as_ref();
-                ask.is_some_and(|ask| ask.attempts.iter().any(|attempt| attempt.server == *server))
-            };
+            let ask = flight.ask.as_mut()?;
+            let dead = |server: &SocketAddr| ask.has_spoken() && self.health.is_bad(*server);
             let next = match target {
-                Target::Stub => Some(self.around.stub).filter(|stub| !asked(stub)),
+                Target::Stub => Some(self.around.stub).filter(|stub| !ask.has_asked(*stub)),
                 Target::Nameservers => {
                     let servers = self.around.nameservers.iter().copied();
+                    let servers = servers.filter(|server| !ask.has_asked(*server) && !dead(server));
                     // Of equals the first.
-                    servers.filter(|server| !asked(server)).min_by_key(|server| self.health.is_bad(*server))
+                    servers.min_by_key(|server| self.health.is_bad(*server))
                 }
             };
             let under_way = match next {
                 Some(server) => self.attempt(id, flight, server, now, edge),
                 None => {
-                    let ask = flight.ask.as_mut()?;
-                    if !ask.is_open() {
+                    let waits = |attempt: &Attempt| {
+                        let had_its_time = now >= attempt.since + self.patience.server;
+                        attempt.via != Via::Ended && !(had_its_time && dead(&attempt.server))
+                    };
+                    if !ask.attempts.iter().any(waits) {
                         return Some(ask.outcome());
                     }
                     true

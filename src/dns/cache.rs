@@ -7,13 +7,14 @@
 //! Limits: [`Cache`] holds at most the bytes it was made for. It has two halves: what is asked for moves to the young half; when that
 //! is full the old half, which nobody asked for since, is forgotten at once. No list of uses is kept on the way.
 //!
-//! Invariant: no record leaves here with more time to live than its nameserver gave it, counted from the moment it came.
+//! Invariant: no record leaves here with more time to live than its nameserver gave it, counted (in whole seconds) from the moment it
+//! came; that no such name or data exists is a record in this sense too, and has the lesser of its SOA's TTL and last field to live.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::message::Limit;
-use super::records::{ADDITIONAL, HEADER, OPT, count, records};
+use super::records::{ADDITIONAL, ANSWER, AUTHORITY, HEADER, OPT, count, lifetime, records};
 
 /// No answer is kept for longer (RFC 8767 section 4 advises days at most; a laptop sleeps and moves).
 const MAX_TTL: u32 = 86_400;
@@ -157,9 +158,10 @@ impl Cache {
         if reply.len() > MAX_ANSWER {
             return;
         }
-        if let Some((ttls, seconds)) = lifetime(reply, question_end) {
+        let mut reply: Box<[u8]> = reply.into();
+        if let Some((ttls, seconds)) = prepared(&mut reply, question_end) {
             let lasts = Duration::from_secs(seconds.min(MAX_TTL).into());
-            self.put(key.into(), Entry { reply: reply.into(), ttls, came: now, lasts });
+            self.put(key.into(), Entry { reply, ttls, came: now, lasts });
         }
     }
 
@@ -206,17 +208,18 @@ impl Entry {
     }
 }
 
-/// Where the TTLs are and for how many seconds the whole may be kept; `None` if not at all.
+/// Makes a reply ready to be kept: where its TTLs are and for how many seconds the whole may be kept; `None` if not at all.
 ///
-/// Positive: the shortest TTL. Negative: that of the SOA or its last field, whichever is less (RFC 2308 section 5); no SOA, no keeping.
-fn lifetime(reply: &[u8], question_end: usize) -> Option<(Box<[u16]>, u32)> {
+/// Positive, which means that it has a record of the type that was asked for: the shortest TTL. Negative, also at the end of a chain of
+/// aliases: besides, that of the SOA or its last field, whichever is less (RFC 2308 section 5); no SOA, no keeping.
+fn prepared(reply: &mut [u8], question_end: usize) -> Option<(Box<[u16]>, u32)> {
     const NO_ERROR: u8 = 0;
     const NO_SUCH_NAME: u8 = 3;
     let code = reply[3] & 0x0f;
-    let positive = count(reply, 6) > 0;
+    let asked = count(reply, question_end - 4);
     let mut ttls = Vec::new();
     let mut shortest = u32::MAX;
-    let mut soa = false;
+    let (mut positive, mut soa) = (false, None);
     for record in records(reply, question_end) {
         let record = record?;
         if record.section == ADDITIONAL && record.kind == OPT {
@@ -226,23 +229,33 @@ fn lifetime(reply: &[u8], question_end: usize) -> Option<(Box<[u16]>, u32)> {
             }
             continue;
         }
-        // A time with its highest bit set counts as zero (RFC 2181 section 8).
-        let ttl = if record.ttl > i32::MAX as u32 { 0 } else { record.ttl };
-        shortest = shortest.min(ttl);
         // Behind owner (at least one byte), type and class; what lies beyond 64 KiB was refused before.
-        ttls.push(u16::try_from(record.data.start - 6).ok()?);
-        if record.kind == SOA {
-            soa = true;
-            if !positive {
-                let minimum = reply[record.data].last_chunk::<4>()?;
-                shortest = shortest.min(u32::from_be_bytes(*minimum));
-            }
+        let at = u16::try_from(record.data.start - 6).ok()?;
+        let mut ttl = lifetime(record.ttl);
+        if record.section == AUTHORITY && record.kind == SOA {
+            let minimum = reply[record.data].last_chunk::<4>()?;
+            ttl = ttl.min(u32::from_be_bytes(*minimum));
+            soa = Some((at, ttl));
         }
+        positive |= record.section == ANSWER && record.kind == asked;
+        shortest = shortest.min(ttl);
+        ttls.push(at);
     }
     let may = match code {
         NO_ERROR if positive => true,
-        NO_ERROR | NO_SUCH_NAME => soa,
+        NO_ERROR | NO_SUCH_NAME => soa.is_some(),
         _ => false,
     };
-    (may && shortest > 0).then(|| (ttls.into(), shortest))
+    if !may || shortest == 0 {
+        return None;
+    }
+    // Or whoever keeps the answer after us would begin to count from the last field again.
+    if let Some((at, ttl)) = soa {
+        reply[usize::from(at)..usize::from(at) + 4].copy_from_slice(&ttl.to_be_bytes());
+    }
+    Some((ttls.into(), shortest))
 }
+
+#[cfg(test)]
+#[path = "cache_tests.rs"]
+mod tests;

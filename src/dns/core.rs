@@ -10,67 +10,38 @@
 //! and ends with one reply for all of them, at the latest when its deadline passes.
 //!
 //! Limits: [`MAX_FLIGHTS`]; whoever comes on top pushes out the oldest one, which is answered with SERVFAIL: under a flood that is the
-//! one least likely to be answered at all. [`MAX_WAITERS`] clients over UDP for one flight; further ones are dropped.
+//! one least likely to be answered at all. [`MAX_CLIENTS`] clients who wait for flights of others over UDP; further ones are dropped.
 //!
 //! Invariants: each question that was taken gets exactly one reply; a flight has a timer at any moment; an id on a port means one flight.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::answer::{self, Step, TABLE_TTL};
 use super::apple::{Outcome as Recorded, Record};
 use super::ask::{Ask, Ids};
 use super::cache::{Cache, Key};
+use super::flight::{Flight, Joined, Waiter, flattened, flattened_records};
 use super::health::Health;
-use super::message::{self, Data, Incoming, Limit, Query, Reply};
+use super::message::{self, Data, Incoming, Query};
 use super::quiet::{Kind, Quiet};
-use super::records::{HEADER, put_name};
+use super::records::put_name;
 use super::search::{End, Need, Outcome, Search, Target, Turn};
 use super::surroundings::{Change, Surroundings};
 use crate::sys::resolve::{Family, ResolveError};
 
 /// Questions that wait for an answer at once.
 pub const MAX_FLIGHTS: usize = 16_384;
-/// Clients over UDP that wait for the same answer.
-const MAX_WAITERS: usize = 256;
+/// Clients that wait at once; those over TCP count, but are limited by their connections.
+const MAX_CLIENTS: usize = 4 * MAX_FLIGHTS;
+/// Timers that fire before others have their turn: each may send to every server.
+const DUE_AT_ONCE: usize = 256;
 /// What the cache may take.
 const CACHE_BYTES: usize = 8 << 20;
 
-/// A client, as the edge knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Client {
-    Udp(SocketAddr),
-    /// The number of a connection.
-    Tcp(u64),
-}
-
-/// The number of a socket towards a nameserver; never used again.
-pub type PortId = u64;
-/// The number of a flight; never used again, and rising.
-pub type FlightId = u64;
-
-/// What the core has done to the outside; whoever implements it does the I/O. None of these waits.
-pub trait Edge {
-    /// Sends a whole reply to a client, who may be gone.
-    fn reply(&mut self, client: Client, reply: &[u8]);
-    /// A UDP socket from which to ask `server`.
-    fn port(&mut self, server: SocketAddr) -> io::Result<PortId>;
-    /// Sends a query; an error if the port is closed or the network says at once that it is in vain.
-    fn send(&mut self, port: PortId, query: &[u8]) -> io::Result<()>;
-    /// Asks `server` over TCP; [`Core::exchanged`] tells what came of it.
-    fn exchange(&mut self, flight: FlightId, server: SocketAddr, query: &[u8]);
-    /// Nobody wants the outcome of the flight's exchanges any more.
-    fn abandon(&mut self, flight: FlightId);
-    /// Asks the system's resolver; [`Core::looked_up`] tells what came of it. `false`: too many wait already.
-    fn look_up(&mut self, flight: FlightId, name: &str, family: Family) -> bool;
-    /// Asks the system's resolver for records; [`Core::recorded`] tells what came of it. `name` is in wire format. `false`: it cannot be asked.
-    fn record(&mut self, flight: FlightId, name: &[u8], kind: u16, class: u16) -> bool;
-    /// Nobody wants the outcome of the flight's lookups and records any more.
-    fn forget(&mut self, flight: FlightId);
-}
+pub use super::edge::{Client, Edge, FlightId, PortId};
 
 /// How long to wait for what.
 #[derive(Debug, Clone, Copy)]
@@ -116,44 +87,13 @@ pub struct Core {
     cache: Cache,
     flights: BTreeMap<FlightId, Box<Flight>>,
     by_key: HashMap<Box<[u8]>, FlightId>,
+    /// Clients that wait.
+    waiters: usize,
     timers: BinaryHeap<Reverse<(Instant, FlightId)>>,
     next_flight: FlightId,
     /// Memory for one key and one reply.
     key: Key,
     scratch: Vec<u8>,
-}
-
-/// A question under way.
-#[derive(Debug)]
-pub(super) struct Flight {
-    pub(super) query: Query,
-    /// What is put to the nameservers where that is about another name: the question's name is an alias.
-    pub(super) about: Option<Query>,
-    pub(super) ask: Option<Ask>,
-    waiters: Vec<Waiter>,
-    key: Option<Box<[u8]>>,
-    search: Search,
-    looks_up: bool,
-    deadline: Instant,
-    /// The timer that counts; others in the heap are of the past.
-    wake: Option<Instant>,
-}
-
-impl Flight {
-    /// The query that nameservers get.
-    pub(super) fn asked(&self) -> &Query {
-        self.about.as_ref().unwrap_or(&self.query)
-    }
-}
-
-/// Somebody who asked the flight's question.
-#[derive(Debug)]
-struct Waiter {
-    client: Client,
-    id: u16,
-    /// The name in the client's letters.
-    spelling: Box<[u8]>,
-    limit: Limit,
 }
 
 impl Core {
@@ -168,11 +108,19 @@ impl Core {
             cache: Cache::new(CACHE_BYTES),
             flights: BTreeMap::new(),
             by_key: HashMap::new(),
+            waiters: 0,
             timers: BinaryHeap::new(),
             next_flight: 0,
             key: Key::default(),
             scratch: Vec::new(),
         }
+    }
+
+    /// Forgets everything, after a mistake of ours that may have left anything half done. What is under way outside belongs to nobody then:
+    /// flights are never numbered like earlier ones.
+    pub fn begin_anew(&mut self) {
+        let (ids, next_flight) = (std::mem::take(&mut self.ids), self.next_flight);
+        *self = Core { ids, next_flight, ..Core::new(self.around.clone(), self.patience) };
     }
 
     /// Questions that wait.
@@ -211,8 +159,15 @@ impl Core {
                 return Taken::Answered;
             }
             if let Some(flight) = self.by_key.get(key.as_bytes()).and_then(|id| self.flights.get_mut(id)) {
-                let waiter = Waiter::of_plain(bytes, key, client);
-                return if flight.joins(waiter) { Taken::Waiting } else { Taken::Ignored };
+                let is_full = self.waiters >= MAX_CLIENTS && matches!(client, Client::Udp(_));
+                return match flight.joins(Waiter::of_plain(bytes, key, client), is_full) {
+                    Joined::New => {
+                        self.waiters += 1;
+                        Taken::Waiting
+                    }
+                    Joined::Known => Taken::Waiting,
+                    Joined::Refused => Taken::Ignored,
+                };
             }
         }
         let query = match message::read(bytes) {
@@ -267,6 +222,7 @@ impl Core {
         }
         let deadline = now + self.patience.question;
         let waiters = vec![Waiter::of(&query, client)];
+        self.waiters += 1;
         let flight =
             Flight { query, about, ask: None, waiters, key, search, looks_up: false, deadline, wake: None };
         self.drive(id, Box::new(flight), turn, now, edge);
@@ -392,12 +348,12 @@ impl Core {
         self.flights.remove(&id)
     }
 
-    /// Repeats, hands over and gives up what is due.
+    /// Repeats, hands over and gives up what is due. If that is much, some of it is left, and [`Core::next_timer`] is in the past.
     pub fn tick(&mut self, now: Instant, edge: &mut impl Edge) {
-        while let Some(&Reverse((at, id))) = self.timers.peek() {
-            if at > now {
+        for _ in 0..DUE_AT_ONCE {
+            let Some(&Reverse((at, id))) = self.timers.peek().filter(|Reverse((at, _))| *at <= now) else {
                 return;
-            }
+            };
             self.timers.pop();
             if self.flights.get(&id).is_none_or(|flight| flight.wake != Some(at)) {
                 continue;
@@ -427,6 +383,9 @@ impl Core {
             return;
         }
         self.cache.clear();
+        // Who asks from now on gets what holds from now on; answers to what was asked before are not kept.
+        self.by_key.clear();
+        self.flights.values_mut().for_each(|flight| flight.key = None);
         if change != Change::Servers {
             return;
         }
@@ -475,50 +434,12 @@ impl Core {
                 self.cache.keep(&key, &reply, query.question_end(), now);
             }
         }
+        self.waiters -= flight.waiters.len();
         for waiter in flight.waiters {
             self.scratch.clear();
             self.scratch.extend_from_slice(&reply);
             waiter.put(&mut self.scratch, query.question_end());
             edge.reply(waiter.client, &self.scratch);
-        }
-    }
-}
-
-impl Flight {
-    /// Lets one more client wait; `false` if there are too many.
-    fn joins(&mut self, waiter: Waiter) -> bool {
-        if matches!(waiter.client, Client::Udp(_)) {
-            // The same question of the same client again: it will get one answer, which is what it wants.
-            if self.waiters.iter().any(|other| other.client == waiter.client && other.id == waiter.id) {
-                return true;
-            }
-            if self.waiters.len() >= MAX_WAITERS {
-                return false;
-            }
-        }
-        self.waiters.push(waiter);
-        true
-    }
-}
-
-impl Waiter {
-    fn of(query: &Query, client: Client) -> Self {
-        let (id, spelling) = query.head();
-        Waiter { client, id, spelling: spelling.into(), limit: query.limit() }
-    }
-
-    /// The same from the bytes that `key` was read from.
-    fn of_plain(bytes: &[u8], key: &Key, client: Client) -> Self {
-        let spelling = bytes[HEADER..key.question_end() - 4].into();
-        Waiter { client, id: u16::from_be_bytes([bytes[0], bytes[1]]), spelling, limit: key.limit() }
-    }
-
-    /// Makes `reply` this client's own.
-    fn put(&self, reply: &mut Vec<u8>, question_end: usize) {
-        reply[..2].copy_from_slice(&self.id.to_be_bytes());
-        reply[HEADER..question_end - 4].copy_from_slice(&self.spelling);
-        if matches!(self.client, Client::Udp(_)) {
-            self.limit.cut(reply, question_end);
         }
     }
 }
@@ -535,18 +456,6 @@ fn record(id: FlightId, flight: &mut Flight, edge: &mut impl Edge) -> Option<Tur
     Some(flight.search.recorded(Recorded::Failed { code: 0 }))
 }
 
-/// The same of records.
-fn flattened_records(query: &Query, records: &[Record]) -> Vec<u8> {
-    let ttl = records.iter().map(|record| record.ttl).min().unwrap_or(TABLE_TTL);
-    let data: Vec<Data> =
-        records.iter().filter_map(|record| Data::address(record.kind, &record.data)).collect();
-    query.answer(&data, ttl)
-}
-
-/// The addresses of an alias' target, given to the alias.
-fn flattened(query: &Query, reply: &Reply) -> Vec<u8> {
-    match reply.addresses() {
-        (addresses, ttl) if !addresses.is_empty() => query.answer(&addresses, ttl),
-        _ => query.reply(reply.code()),
-    }
-}
+#[cfg(test)]
+#[path = "core_tests.rs"]
+mod tests;

@@ -57,14 +57,19 @@ impl Health {
     }
 
     /// One of `servers` that is bad and whose time is over, at most once in `bad_for`.
-    pub fn due(&mut self, servers: &[SocketAddr], now: Instant, bad_for: Duration) -> Option<SocketAddr> {
+    pub fn due(
+        &mut self,
+        mut servers: impl Iterator<Item = SocketAddr>,
+        now: Instant,
+        bad_for: Duration,
+    ) -> Option<SocketAddr> {
         if self.bad == 0 {
             return None;
         }
         let over = |known: &Known| known.bad_until.is_some_and(|until| until <= now);
-        let server = servers.iter().find(|server| self.of.get(*server).is_some_and(over))?;
-        self.of.get_mut(server)?.bad_until = Some(now + bad_for);
-        Some(*server)
+        let server = servers.find(|server| self.of.get(server).is_some_and(over))?;
+        self.of.get_mut(&server)?.bad_until = Some(now + bad_for);
+        Some(server)
     }
 }
 
@@ -102,11 +107,11 @@ mod tests {
         let (mut health, start) = (Health::default(), Instant::now());
         let servers = [server(1), server(2)];
         health.silent(server(2), start, start + SECOND);
-        assert_eq!(health.due(&servers, start, SECOND), None);
-        assert_eq!(health.due(&servers, start + SECOND, SECOND), Some(server(2)));
-        assert_eq!(health.due(&servers, start + SECOND, SECOND), None);
+        assert_eq!(health.due(servers.into_iter(), start, SECOND), None);
+        assert_eq!(health.due(servers.into_iter(), start + SECOND, SECOND), Some(server(2)));
+        assert_eq!(health.due(servers.into_iter(), start + SECOND, SECOND), None);
         assert!(health.is_bad(server(2)));
-        assert_eq!(health.due(&servers[..1], start + 9 * SECOND, SECOND), None);
+        assert_eq!(health.due(servers.into_iter().take(1), start + 9 * SECOND, SECOND), None);
     }
 
     #[test]

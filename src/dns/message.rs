@@ -15,7 +15,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 
 use super::records::{
-    ADDITIONAL, ANSWER, HEADER, OPT, TC, count, cut, name_at, put_name, records, skip_name,
+    ADDITIONAL, ANSWER, HEADER, OPT, TC, count, cut, lifetime, name_at, put_name, records, skip_name,
 };
 pub use super::records::{Data, Raw};
 use crate::sys::resolve::Family;
@@ -24,6 +24,8 @@ use crate::sys::resolve::Family;
 const PLAIN_UDP: u16 = 512;
 /// What we offer and send at most over UDP: fits an Ethernet frame over IPv6 (the DNS flag day 2020 value).
 const MAX_UDP: u16 = 1232;
+/// What is longer than that could not be forwarded in one piece, and no real query comes near it; refused before it takes memory while it waits.
+const MAX_QUERY: usize = MAX_UDP as usize;
 const QR: u8 = 0x80;
 const RD: u8 = 0x01;
 const OPCODE: u8 = 0x78;
@@ -134,7 +136,13 @@ pub fn read(bytes: &[u8]) -> Incoming {
         version = (record.ttl >> 16) as u8;
         query.edns = Some(ClientEdns { payload: record.class, dnssec_ok: record.ttl & DNSSEC_OK != 0 });
     }
-    query.bytes.truncate(end);
+    if end < bytes.len() {
+        query.bytes.truncate(end);
+        query.bytes.shrink_to_fit();
+    }
+    if end > MAX_QUERY {
+        return Incoming::Refuse(query.reply(ResponseCode::FormErr));
+    }
     if version != 0 {
         return Incoming::Refuse(query.reply(ResponseCode::BADVERS));
     }
@@ -326,14 +334,16 @@ impl Reply {
         }
     }
 
-    /// The addresses among the answers, with the shortest TTL (seconds) of all answers.
-    pub fn addresses(&self) -> (Vec<Data>, u32) {
+    /// The addresses of this type among the answers, with the shortest TTL (seconds) of all answers.
+    pub fn addresses(&self, kind: RecordType) -> (Vec<Data>, u32) {
         let mut found = Vec::new();
         let mut ttl = u32::MAX;
         let walk = records(&self.bytes, self.question_end);
         for record in walk.flatten().filter(|record| record.section == ANSWER) {
-            ttl = ttl.min(record.ttl);
-            found.extend(Data::address(record.kind, &self.bytes[record.data]));
+            ttl = ttl.min(lifetime(record.ttl));
+            if record.kind == u16::from(kind) {
+                found.extend(Data::address(record.kind, &self.bytes[record.data]));
+            }
         }
         (found, ttl)
     }

@@ -323,7 +323,7 @@ proptest! {
         }
         bytes.truncate(bytes.len().saturating_sub(cut));
         if let Verdict::Answer(mut reply) = query.judge(77, &bytes) {
-            reply.addresses();
+            reply.addresses(RecordType::A);
             reply.name_exists();
             let mut bytes = reply.into_bytes();
             cut_to_client(&query, &mut bytes);

@@ -9,8 +9,8 @@
 //!   nameservers  ports (UDP), exchanges (TCP)
 //! ```
 //!
-//! What thinks is pure (`message`, `records`, `cache`, `answer`, `search`, `ask`, `core`, `nsswitch`, `hosts_file`, …): bytes and time in, through
-//! [`core::Edge`] out. What touches sockets and files does not think: `serve` (the loop), `connections`, `ports`, `exchanges`,
+//! What thinks is pure (`message`, `records`, `cache`, `answer`, `search`, `ask`, `flight`, `core`, `nsswitch`, `hosts_file`, …): bytes and time in, through
+//! [`edge::Edge`] out. What touches sockets and files does not think: `serve` (the loop), `connections`, `ports`, `exchanges`,
 //! `surroundings`, `native`.
 //!
 //! Life: [`Server::bind`] takes one UDP and one TCP port, which stay taken, so nobody else can get them between their choice and
@@ -37,6 +37,8 @@ mod answer;
 pub mod cache;
 mod health;
 mod quiet;
+mod edge;
+mod flight;
 mod ask;
 pub mod core;
 pub mod apple;

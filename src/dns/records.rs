@@ -21,6 +21,7 @@ pub const OPT: u16 = 41;
 const POINTER_TO_QUESTION: [u8; 2] = [0xc0, HEADER as u8];
 
 pub const ANSWER: usize = 0;
+pub const AUTHORITY: usize = 1;
 pub const ADDITIONAL: usize = 2;
 
 /// A record of ours in an answer section; its owner is always the question's name.
@@ -201,6 +202,11 @@ fn whole_sets(bytes: &[u8], records: &[&Record], question_end: usize, limit: usi
         kept = split;
     }
     kept
+}
+
+/// What a TTL field means, in seconds: with its highest bit set it counts as zero (RFC 2181 section 8).
+pub fn lifetime(ttl: u32) -> u32 {
+    if ttl > i32::MAX as u32 { 0 } else { ttl }
 }
 
 /// The 16-bit number at `at`; the caller has checked that a header is there.

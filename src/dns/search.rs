@@ -235,6 +235,8 @@ impl Search {
         match self.stage {
             Stage::Confirming => End::Code(ResponseCode::NoError),
             Stage::Naming { .. } => self.concluded(),
+            Stage::Code { .. } if self.exists => End::Code(ResponseCode::NoError),
+            Stage::Code { denied: true } => End::Code(ResponseCode::NXDomain),
             _ => End::Nothing,
         }
     }
@@ -328,3 +330,7 @@ fn code_of_nothing(denied: bool, exists: bool, raw: Option<ResponseCode>) -> Res
         _ => ResponseCode::NoError,
     }
 }
+
+#[cfg(test)]
+#[path = "search_tests.rs"]
+mod tests;

@@ -16,7 +16,7 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
 use super::Settings;
 use super::connections::{Connections, MAX_OPEN};
-use super::core::{Client, Core, Edge, FlightId, Patience, PortId, Taken};
+use super::core::{Client, Core, Edge, FlightId, PortId, Taken};
 use super::exchanges::{Exchanges, Finished};
 use super::mailbox::{Mail, Mailbox};
 use super::native::{Lookup, Pool};
@@ -62,8 +62,6 @@ pub struct Serve {
     core: Core,
     wires: Wires,
     watch: Watch,
-    patience: Patience,
-    tcp_idle: Duration,
     mailbox: Arc<Mailbox>,
     listener: TcpListener,
     questions: Inbox,
@@ -127,8 +125,6 @@ impl Serve {
             core: Core::new(around, settings.patience),
             wires,
             watch,
-            patience: settings.patience,
-            tcp_idle: settings.tcp_idle,
             mailbox: mailbox.clone(),
             listener,
             questions: Inbox::new(MAX_QUERY),
@@ -150,9 +146,8 @@ impl Serve {
                 tracing::error!(
                     "the host resolver made a mistake and begins anew; questions that waited are lost"
                 );
-                let around = self.core.surroundings().clone();
-                self.core = Core::new(around, self.patience);
-                self.wires.connections = Connections::new(self.tcp_idle);
+                self.core.begin_anew();
+                self.wires.connections.close_all();
             }
         }
     }
