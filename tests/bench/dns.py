@@ -82,7 +82,8 @@ def settled(port):
         if done.returncode == 0 and done.stdout.split()[2:3] == ["0"]:
             return
         time.sleep(0.05)
-    sys.exit(f"bench: error: nothing answers on port {port}; logs are in {FOLDER}")
+    logs = "".join(open(os.path.join(FOLDER, name)).read() for name in ("nsd.log", "limactl.log", "dnsmasq.log"))
+    sys.exit(f"bench: error: nothing answers on port {port}; the servers say:\n{logs}")
 
 
 def limactl():
