@@ -131,8 +131,9 @@ fn what_is_known_is_not_asked_again() {
 }
 
 /// A machine where `known.hostile.test` exists.
-fn hostile_table(test: &str, rows: Vec<Row>) {
-    let setup = Setup { hosts: "127.0.0.1 localhost\n10.7.0.1 db.hosts.test\n".into(), ..Setup::default() };
+fn hostile_table(test: &str, nsswitch: &str, rows: Vec<Row>) {
+    let hosts = "127.0.0.1 localhost\n10.7.0.1 db.hosts.test\n".into();
+    let setup = Setup { hosts, nsswitch: format!("hosts: {nsswitch}\n"), ..Setup::default() };
     with_namespaces(&format!("dns::{test}"), || {
         apart(|| {
             let place = Place::new(&setup);
@@ -144,22 +145,29 @@ fn hostile_table(test: &str, rows: Vec<Row>) {
 
 #[test]
 fn any_bytes_are_dropped_or_answered_as_the_rfcs_say() {
-    hostile_table("any_bytes_are_dropped_or_answered_as_the_rfcs_say", hostile::rows());
+    hostile_table("any_bytes_are_dropped_or_answered_as_the_rfcs_say", "files dns", hostile::rows());
 }
 
 #[test]
 fn a_flood_is_survived_in_bounded_memory_and_silence() {
-    hostile_table("a_flood_is_survived_in_bounded_memory_and_silence", hostile::floods());
+    hostile_table("a_flood_is_survived_in_bounded_memory_and_silence", "files dns", hostile::floods());
 }
 
 #[test]
 fn a_dead_domain_delays_nobody_else() {
-    hostile_table("a_dead_domain_delays_nobody_else", vec![hostile::in_flight(10_000)]);
+    hostile_table("a_dead_domain_delays_nobody_else", "files dns", vec![hostile::in_flight(10_000, 100)]);
+}
+
+/// With a module that only the C library can ask, which blocks.
+#[test]
+fn a_dead_domain_delays_nobody_else_where_the_c_library_is_asked() {
+    let test = "a_dead_domain_delays_nobody_else_where_the_c_library_is_asked";
+    hostile_table(test, "files frobnicate dns", vec![hostile::in_flight(2000, 1)]);
 }
 
 #[test]
 fn the_cache_is_bounded_in_bytes() {
-    hostile_table("the_cache_is_bounded_in_bytes", vec![hostile::full_cache()]);
+    hostile_table("the_cache_is_bounded_in_bytes", "files dns", vec![hostile::full_cache()]);
 }
 
 #[test]

@@ -122,8 +122,6 @@ pub(crate) fn furnish(setup: &Setup) -> World {
         // Not every system has all of them.
         let _ = fs::copy(format!("/etc/{name}"), world.path("etc").join(name));
     }
-    // Programs that are links into it (`nc`, `awk`, …).
-    let _ = Command::new("cp").args(["-a", "/etc/alternatives"]).arg(world.path("etc")).status();
     let files = [
         ("resolv.conf", &setup.resolv_conf),
         ("hosts", &setup.hosts),
