@@ -54,6 +54,9 @@ packages_table() {
 		test iptables iptables a guest's redirect in tests
 		test nft nftables a guest's redirect in tests
 		test shellcheck shellcheck checks the scripts
+		test ip iproute2 networks in tests
+		test dig bind9-dnsutils asks the resolver in tests
+		test busybox busybox asks the resolver in tests
 		test zsh zsh completion in a real shell
 		test fish fish completion in a real shell
 	END
