@@ -49,7 +49,9 @@ enum Via {
         port: PortId,
         id: u16,
     },
-    Tcp,
+    Tcp {
+        id: u16,
+    },
     /// Over, without an answer that settles anything.
     Ended,
 }
@@ -219,7 +221,7 @@ impl Core {
         for attempt in ask.attempts {
             match attempt.via {
                 Via::Udp { port, id } => self.release(port, id),
-                Via::Tcp => exchanges = true,
+                Via::Tcp { .. } => exchanges = true,
                 Via::Ended => {}
             }
         }
@@ -253,7 +255,7 @@ impl Core {
             return self.settle(id, flight, None, now, edge);
         };
         if matches!(verdict, Verdict::Truncated) {
-            self.spoke(&mut flight, server, Via::Tcp, now);
+            self.spoke(&mut flight, server, Via::Tcp { id: message }, now);
             edge.exchange(id, server, &flight.asked().with_id(message));
             return self.settle(id, flight, None, now, edge);
         }
@@ -272,17 +274,16 @@ impl Core {
     ) {
         let Some(mut flight) = self.take_flight(id) else { return };
         let attempts = flight.ask.as_mut().map(|ask| &mut ask.attempts);
-        let attempt =
-            attempts.and_then(|all| all.iter_mut().find(|one| one.server == server && one.via == Via::Tcp));
-        let Some(attempt) = attempt else {
+        let mut message = None;
+        for attempt in attempts.into_iter().flatten().filter(|attempt| attempt.server == server) {
+            if let Via::Tcp { id } = attempt.via {
+                (message, attempt.via) = (Some(id), Via::Ended);
+            }
+        }
+        let Some(message) = message else {
             return self.settle(id, flight, None, now, edge);
         };
-        attempt.via = Via::Ended;
-        let verdict = reply.and_then(|reply| {
-            let message = u16::from_be_bytes(*reply.first_chunk::<2>()?);
-            // One message was sent on this connection, so its id proves nothing.
-            Some(flight.asked().judge(message, reply))
-        });
+        let verdict = reply.map(|reply| flight.asked().judge(message, reply));
         let outcome = self.judged(id, &mut flight, server, verdict.unwrap_or(Verdict::Broken), now, edge);
         self.settle(id, flight, outcome, now, edge);
     }

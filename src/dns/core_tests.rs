@@ -645,6 +645,8 @@ fn a_query_longer_than_any_is_refused() {
         asked.extend_from_slice(&[0, 0, 41, 4, 0xd0, 0, 0, 0, 0]);
         let options = length - asked.len() - 2;
         asked.extend_from_slice(&(options as u16).to_be_bytes());
+        asked.extend_from_slice(&[0, 12]);
+        asked.extend_from_slice(&(options as u16 - 4).to_be_bytes());
         asked.resize(length, 0);
         let taken = world.ask(Client::Tcp(1), &asked);
         assert_eq!(taken, if length > 1232 { Taken::Answered } else { Taken::Waiting });

@@ -22,7 +22,7 @@ use std::ops::Range;
 use crate::sys::resolve::Family;
 
 /// The table.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct HostsFile {
     text: String,
     /// Sorted by name without case; entries of one name in the file's order.
@@ -31,14 +31,14 @@ pub struct HostsFile {
     addresses: Vec<Pointer>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Entry {
     start: u32,
     length: u32,
     address: IpAddr,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Pointer {
     address: IpAddr,
     start: u32,

@@ -15,7 +15,8 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 
 use super::records::{
-    ADDITIONAL, ANSWER, HEADER, OPT, TC, count, cut, lifetime, name_at, put_name, records, skip_name,
+    ADDITIONAL, ANSWER, HEADER, OPT, TC, are_options, count, cut, is_name, lifetime, name_at, put_name,
+    records, skip_name,
 };
 pub use super::records::{Data, Raw};
 use crate::sys::resolve::Family;
@@ -130,7 +131,8 @@ pub fn read(bytes: &[u8]) -> Incoming {
         if record.kind != OPT {
             continue;
         }
-        if record.section != ADDITIONAL || bytes[record.start] != 0 || query.edns.is_some() {
+        let options = are_options(&bytes[record.data.clone()]);
+        if record.section != ADDITIONAL || bytes[record.start] != 0 || query.edns.is_some() || !options {
             return Incoming::Refuse(query.reply(ResponseCode::FormErr));
         }
         version = (record.ttl >> 16) as u8;
@@ -238,7 +240,7 @@ impl Query {
         }
         let mut end = self.question_end;
         for record in records(bytes, self.question_end) {
-            let Some(record) = record else {
+            let Some(record) = record.filter(|record| is_name(bytes, record.start)) else {
                 return Verdict::Broken;
             };
             end = record.end;
@@ -305,9 +307,11 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The code without its extension in OPT.
+    /// The code, with its extension in OPT.
     pub fn code(&self) -> ResponseCode {
-        ResponseCode::from(0, self.bytes[3] & RCODE)
+        let walk = records(&self.bytes, self.question_end).flatten();
+        let high = walk.filter(|record| record.kind == OPT).map(|record| (record.ttl >> 24) as u8);
+        ResponseCode::from(high.last().unwrap_or_default(), self.bytes[3] & RCODE)
     }
 
     /// Whether it has any answer record.

@@ -1,10 +1,12 @@
 //! The UDP sockets that nameservers are asked from.
 //!
-//! Each is connected: the system gives it a port that nobody can predict and drops what does not come from the server's address. New questions
-//! go out from one socket per server for [`FRESH`] at most, then from a new one, which also has the source address of the network as
-//! it is then; the old one stays open for the answers that are under way. Nothing is closed by a timer: the next opening does it.
+//! Each is connected: the system gives it a port that nobody can predict and drops what does not come from the server's address. A question
+//! goes out from one of [`FOR_A_SERVER`] sockets, by chance. A socket takes new questions for [`FRESH`] at most, then comes a new one, which
+//! also has the source address of the network as it is then; the old one stays open for the answers that are under way. Nothing is
+//! closed by a timer: the next opening does it.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -17,6 +19,8 @@ use super::core::PortId;
 
 /// How long a socket takes new questions.
 const FRESH: Duration = Duration::from_secs(1);
+/// Sockets that take new questions for one server.
+const FOR_A_SERVER: usize = 4;
 /// How many questions go out from one socket.
 const MAX_USES: u32 = 1024;
 /// Sockets that are open at once; when there are as many, the newest ones stay in use for longer.
@@ -25,7 +29,10 @@ const MAX_OPEN: usize = 64;
 /// The sockets.
 pub struct Ports {
     open: HashMap<PortId, Port>,
-    newest: HashMap<SocketAddr, PortId>,
+    /// By server and place; which place a question gets is chance.
+    newest: HashMap<(SocketAddr, usize), PortId>,
+    chance: RandomState,
+    questions: u64,
     next: PortId,
     /// After that long nobody waits for an answer.
     lasts: Duration,
@@ -34,7 +41,7 @@ pub struct Ports {
 
 struct Port {
     socket: UdpSocket,
-    server: SocketAddr,
+    place: (SocketAddr, usize),
     opened: Instant,
     uses: u32,
 }
@@ -42,7 +49,15 @@ struct Port {
 impl Ports {
     /// `lasts`: how long an answer is waited for.
     pub fn new(lasts: Duration) -> Self {
-        Ports { open: HashMap::new(), newest: HashMap::new(), next: 0, lasts, closed: Vec::new() }
+        Ports {
+            open: HashMap::new(),
+            newest: HashMap::new(),
+            chance: RandomState::new(),
+            questions: 0,
+            next: 0,
+            lasts,
+            closed: Vec::new(),
+        }
     }
 
     /// The socket from which to ask `server` now. A new one is registered under the token that `token` gives to its number.
@@ -53,7 +68,9 @@ impl Ports {
         registry: &Registry,
         token: fn(PortId) -> Token,
     ) -> io::Result<PortId> {
-        if let Some(&id) = self.newest.get(&server)
+        self.questions += 1;
+        let place = self.chance.hash_one(self.questions) as usize % FOR_A_SERVER;
+        if let Some(&id) = self.newest.get(&(server, place))
             && let Some(port) = self.open.get_mut(&id)
         {
             let fresh = now < port.opened + FRESH && port.uses < MAX_USES;
@@ -69,8 +86,8 @@ impl Ports {
         let id = self.next;
         registry.register(&mut SourceFd(&socket.as_raw_fd()), token(id), Interest::READABLE)?;
         self.next += 1;
-        self.open.insert(id, Port { socket, server, opened: now, uses: 1 });
-        self.newest.insert(server, id);
+        self.open.insert(id, Port { socket, place: (server, place), opened: now, uses: 1 });
+        self.newest.insert((server, place), id);
         Ok(id)
     }
 
@@ -98,9 +115,9 @@ impl Ports {
         for id in over {
             // Closing the only descriptor of a socket takes it out of the poll.
             if let Some(port) = self.open.remove(&id)
-                && self.newest.get(&port.server) == Some(&id)
+                && self.newest.get(&port.place) == Some(&id)
             {
-                self.newest.remove(&port.server);
+                self.newest.remove(&port.place);
             }
             self.closed.push(id);
         }

@@ -236,6 +236,43 @@ pub fn skip_name(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
     }
 }
 
+/// Whether the name at `at` is one: pointers lead to earlier names only (RFC 1035 section 4.1.4), and it has at most 255 bytes.
+pub fn is_name(bytes: &[u8], at: usize) -> bool {
+    let (mut at, mut begins, mut length) = (at, at, 0);
+    loop {
+        match bytes.get(at) {
+            Some(0) => return length < 255,
+            Some(label @ 1..=63) => {
+                length += 1 + usize::from(*label);
+                at += 1 + usize::from(*label);
+            }
+            Some(0xc0..) => {
+                let Some(pair) = bytes.get(at..at + 2) else { return false };
+                let target = usize::from(count(pair, 0) & 0x3fff);
+                if target < HEADER || target >= begins {
+                    return false;
+                }
+                (at, begins) = (target, target);
+            }
+            _ => return false,
+        }
+        if length > 255 {
+            return false;
+        }
+    }
+}
+
+/// Whether the data of an OPT record are options, each in whole (RFC 6891 section 6.1.2).
+pub fn are_options(mut data: &[u8]) -> bool {
+    while let Some((head, rest)) = data.split_first_chunk::<4>() {
+        let Some(next) = rest.get(usize::from(u16::from_be_bytes([head[2], head[3]]))..) else {
+            return false;
+        };
+        data = next;
+    }
+    data.is_empty()
+}
+
 /// A name on the wire, uncompressed.
 pub fn put_name(bytes: &mut Vec<u8>, name: &Name) {
     for label in name.iter() {
