@@ -8,6 +8,7 @@
 //! | AAAA where IPv6 is off | NODATA at once, for every name |
 //! | static name | its address, NODATA for every other type; an alias that leads outside counts as its target |
 //! | reverse of a static address, or of one in the hosts file | PTR |
+//! | on macOS, any type of any other name | the system's resolver, by records |
 //! | A, AAAA of a name that people could write | looked for as the host would (`search`) |
 //! | other types of `localhost` and below it | NODATA, never forwarded (RFC 6761 section 6.3) |
 //! | everything else | forwarded |
@@ -58,6 +59,15 @@ pub fn decide(question: &Question, around: &Surroundings) -> Step {
     }
 }
 
+/// The host's resolver answers every type by itself, or the nameservers do.
+fn forward_as_host(name: &Name, exists: bool, around: &Surroundings) -> Step {
+    if !around.by_records {
+        return forward(name, exists);
+    }
+    let (search, turn) = Search::records(name.clone(), exists);
+    Step::Ask(search, turn)
+}
+
 fn forward(name: &Name, exists: bool) -> Step {
     let (search, turn) = Search::forward(name.clone(), exists);
     Step::Ask(search, turn)
@@ -73,6 +83,9 @@ fn from_host(name: &Name, kind: RecordType, around: &Surroundings) -> Step {
     let mut text = name.to_ascii().to_ascii_lowercase();
     text.truncate(text.trim_end_matches('.').len());
     if let Some(family) = family_of(kind) {
+        if around.by_records {
+            return forward_as_host(name, around.is_own(&text), around);
+        }
         if !can_be_written(&text) {
             return forward(name, false);
         }
@@ -87,7 +100,7 @@ fn from_host(name: &Name, kind: RecordType, around: &Surroundings) -> Step {
     if is_local(&text) {
         return Step::Answer(Vec::new());
     }
-    forward(name, around.hosts_file.knows(&text) || around.is_own(&text))
+    forward_as_host(name, around.hosts_file.knows(&text) || around.is_own(&text), around)
 }
 
 /// Whether the host's resolver would look `text` up: letters and digits, and nothing that it takes for a number. A guest that asks DNS

@@ -52,6 +52,7 @@ fn decided(question: &Question, ipv6: bool) -> Decided {
         rules: Arc::new(Nsswitch::parse(
             "hosts: files mymachines mdns4_minimal [NOTFOUND=return] dns myhostname\n",
         )),
+        by_records: false,
         own_name: "me.example".into(),
         resolved: State::Absent,
     };

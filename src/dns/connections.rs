@@ -96,15 +96,14 @@ impl Connections {
         }
     }
 
-    /// Those that have become busy since this was asked last.
+    /// Whether some have something to do now.
+    pub fn any_busy(&self) -> bool {
+        !self.busy.is_empty()
+    }
+
+    /// Those that have something to do. Each is to be served once, which ends with [`Connections::flush`].
     pub fn take_busy(&mut self) -> Vec<u64> {
-        let busy = std::mem::take(&mut self.busy);
-        for id in &busy {
-            if let Some(connection) = self.open.get_mut(id) {
-                connection.is_busy = false;
-            }
-        }
-        busy
+        std::mem::take(&mut self.busy)
     }
 
     /// Reads what there is, up to one buffer; then the whole messages among it can be taken out of `input`.
@@ -166,14 +165,17 @@ impl Connections {
         connection.mark(id, &mut self.busy);
     }
 
-    /// Writes what the client takes. `true` if there is room for more messages, and perhaps some.
-    pub fn flush(&mut self, id: u64, now: Instant) -> bool {
-        let Some(connection) = self.open.get_mut(&id) else { return false };
-        if !connection.flush(now) || (connection.ended && connection.is_idle() && !connection.has_message()) {
+    /// Writes what the client takes. If there is room for more messages, and perhaps some, the connection stays busy.
+    pub fn flush(&mut self, id: u64, now: Instant) {
+        let Some(connection) = self.open.get_mut(&id) else { return };
+        if !connection.flush(now) || connection.is_over() {
             self.open.remove(&id);
-            return false;
+            return;
         }
-        connection.may_go_on()
+        connection.is_busy = false;
+        if connection.may_go_on() {
+            connection.mark(id, &mut self.busy);
+        }
     }
 
     /// Ends a connection that broke the rules.
@@ -201,6 +203,11 @@ impl Connection {
     /// Nobody waits for anything on it.
     fn is_idle(&self) -> bool {
         self.waiting == 0 && self.output.is_empty()
+    }
+
+    /// The client sends nothing any more and has got everything.
+    fn is_over(&self) -> bool {
+        self.ended && self.is_idle() && !self.has_message()
     }
 
     fn may_go_on(&self) -> bool {

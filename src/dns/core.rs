@@ -20,9 +20,10 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::answer::{self, Step, TABLE_TTL};
+use super::apple::{Outcome as Recorded, Record};
 use super::ask::{Ask, Ids};
 use super::cache::{Cache, Key};
-use super::flight::{Flight, Joined, Waiter, flattened};
+use super::flight::{Flight, Joined, Waiter, flattened, flattened_records};
 use super::health::Health;
 use super::message::{self, Data, Incoming, Query};
 use super::quiet::{Kind, Quiet};
@@ -69,6 +70,8 @@ pub enum Taken {
     Answered,
     /// The reply will come.
     Waiting,
+    /// The same client waits for the reply to the same message already, and will get it once.
+    Repeated,
     /// There is none.
     Ignored,
 }
@@ -126,6 +129,12 @@ impl Core {
         self.flights.len()
     }
 
+    /// Whether nothing is kept for any question, but for timers that turn out to be nothing: so it must be when nobody waits.
+    pub fn holds_nothing(&self) -> bool {
+        let asked = self.asked.values().all(HashMap::is_empty);
+        asked && self.flights.is_empty() && self.by_key.is_empty() && self.waiters == 0
+    }
+
     /// When [`Core::tick`] is due; some of these times turn out to be nothing.
     pub fn next_timer(&self) -> Option<Instant> {
         self.timers.peek().map(|Reverse((at, _))| *at)
@@ -163,7 +172,7 @@ impl Core {
                         self.waiters += 1;
                         Taken::Waiting
                     }
-                    Joined::Known => Taken::Waiting,
+                    Joined::Known => Taken::Repeated,
                     Joined::Refused => Taken::Ignored,
                 };
             }
@@ -239,6 +248,7 @@ impl Core {
             let next = match turn {
                 Ok(end) => return self.finish(id, *flight, end, now, edge),
                 Err(Need::Raw(target)) => self.ask(id, &mut flight, target, now, edge),
+                Err(Need::Records) => flight.record(id, edge),
                 Err(Need::System(family)) => self.look_up(id, &mut flight, family, edge),
                 Err(Need::SystemAndRaw(family)) => {
                     let raw = self.ask(id, &mut flight, Target::Nameservers, now, edge);
@@ -294,6 +304,13 @@ impl Core {
         flight
             .search
             .system(family, Err(ResolveError::Failed { name, code: 0, text: "too many lookups wait".into() }))
+    }
+
+    /// What the system's resolver answers by records.
+    pub fn recorded(&mut self, id: FlightId, outcome: Recorded, now: Instant, edge: &mut impl Edge) {
+        let Some(mut flight) = self.flights.remove(&id) else { return };
+        let turn = flight.search.recorded(outcome);
+        self.drive(id, flight, turn, now, edge);
     }
 
     /// What the system's resolver has found for the flight.
@@ -411,6 +428,8 @@ impl Core {
                 let data: Vec<Data> = addresses.into_iter().map(Data::Address).collect();
                 query.answer(&data, TABLE_TTL)
             }
+            End::Records(records) if flight.about.is_some() => flattened_records(query, &records),
+            End::Records(records) => query.with_records(records.iter().map(Record::raw)),
             End::Reply(reply) if flight.about.is_some() => flattened(query, &reply),
             End::Reply(reply) => reply.into_bytes(),
             End::Code(code) => query.reply(code),

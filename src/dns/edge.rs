@@ -32,6 +32,9 @@ pub trait Edge {
     fn abandon(&mut self, flight: FlightId);
     /// Asks the system's resolver; [`super::core::Core::looked_up`] tells what came of it. `false`: too many wait already.
     fn look_up(&mut self, flight: FlightId, name: &str, family: Family) -> bool;
-    /// Nobody wants the outcome of the flight's lookups any more.
+    /// Asks the system's resolver for records; [`super::core::Core::recorded`] tells what came of it. `name` is in wire format. `false`: it
+    /// cannot be asked.
+    fn record(&mut self, flight: FlightId, name: &[u8], kind: u16, class: u16) -> bool;
+    /// Nobody wants the outcome of the flight's lookups and records any more.
     fn forget(&mut self, flight: FlightId);
 }

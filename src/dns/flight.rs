@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
+use super::answer::TABLE_TTL;
+use super::apple::{Outcome as Recorded, Record};
 use super::ask::Ask;
 use super::cache::Key;
-use super::edge::Client;
-use super::message::{Limit, Query, Reply};
-use super::records::HEADER;
-use super::search::Search;
+use super::edge::{Client, Edge, FlightId};
+use super::message::{Data, Limit, Query, Reply};
+use super::records::{HEADER, put_name};
+use super::search::{Search, Turn};
 
 /// Clients over UDP that wait for the same answer.
 const MAX_WAITERS: usize = 256;
@@ -33,6 +35,18 @@ impl Flight {
     /// The query that nameservers get.
     pub(super) fn asked(&self) -> &Query {
         self.about.as_ref().unwrap_or(&self.query)
+    }
+
+    /// Asks the system for the records of the question; `Some` if that fails at once.
+    pub(super) fn record(&mut self, id: FlightId, edge: &mut impl Edge) -> Option<Turn> {
+        self.looks_up = true;
+        let question = self.asked().question();
+        let mut name = Vec::new();
+        put_name(&mut name, &question.name);
+        if edge.record(id, &name, question.kind.into(), question.class.into()) {
+            return None;
+        }
+        Some(self.search.recorded(Recorded::Failed { code: 0 }))
     }
 }
 
@@ -100,4 +114,13 @@ pub(super) fn flattened(query: &Query, reply: &Reply) -> Vec<u8> {
         (addresses, ttl) if !addresses.is_empty() => query.answer(&addresses, ttl),
         _ => query.reply(reply.code()),
     }
+}
+
+/// The same of records.
+pub(super) fn flattened_records(query: &Query, records: &[Record]) -> Vec<u8> {
+    let ttl = records.iter().map(|record| record.ttl).min().unwrap_or(TABLE_TTL);
+    let kind = u16::from(query.question().kind);
+    let records = records.iter().filter(|record| record.kind == kind);
+    let data: Vec<Data> = records.filter_map(|record| Data::address(record.kind, &record.data)).collect();
+    query.answer(&data, ttl)
 }

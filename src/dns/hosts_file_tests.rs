@@ -126,7 +126,7 @@ fn slow(text: &str, name: &str, family: Family) -> Vec<IpAddr> {
             (IpAddr::V6(v6), Family::V4) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
             _ => address,
         };
-        let named = words[1..].iter().any(|word| word.to_ascii_lowercase() == name.to_ascii_lowercase());
+        let named = words[1..].iter().any(|word| word.eq_ignore_ascii_case(name));
         if named && family.has(&address) && !found.contains(&address) {
             found.push(address);
         }

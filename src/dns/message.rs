@@ -11,15 +11,13 @@
 //! Invariants: [`Query`] and [`Reply`] hold one question without compression and records that can be walked to the last byte.
 //! Pure: no socket, no clock.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 
-pub use super::records::Data;
 use super::records::{
     ADDITIONAL, ANSWER, HEADER, OPT, TC, count, cut, lifetime, name_at, put_name, records, skip_name,
 };
+pub use super::records::{Data, Raw};
 use crate::sys::resolve::Family;
 
 /// What a UDP client without EDNS can take (RFC 1035 section 4.2.1).
@@ -179,17 +177,28 @@ impl Query {
 
     /// A reply with a code and no records.
     pub fn reply(&self, code: ResponseCode) -> Vec<u8> {
-        self.compose(code, 0, &[], None)
+        self.compose(code, None, |_| 0)
     }
 
     /// A positive reply, or NODATA if `data` is empty. `ttl` is in seconds.
     pub fn answer(&self, data: &[Data], ttl: u32) -> Vec<u8> {
-        self.compose(ResponseCode::NoError, ttl, data, None)
+        let class = self.question.class;
+        self.compose(ResponseCode::NoError, None, |bytes| {
+            data.iter().take_while(|data| put_within(bytes, |bytes| data.put(bytes, class, ttl))).count()
+        })
+    }
+
+    /// A positive reply with records as they are, whose owners may be other names. What is more than a message holds is left out.
+    pub fn with_records<'a>(&self, records: impl Iterator<Item = Raw<'a>>) -> Vec<u8> {
+        self.compose(ResponseCode::NoError, None, |bytes| {
+            let fits = |bytes: &mut Vec<u8>, record: Raw<'_>| put_within(bytes, |bytes| record.put(bytes));
+            records.take_while(|record| fits(bytes, *record)).count()
+        })
     }
 
     /// The reply to a question to which nobody gave an answer (RFC 8914 section 4.23 for the reason).
     pub fn no_answer(&self) -> Vec<u8> {
-        self.compose(ResponseCode::ServFail, 0, &[], Some(NO_REACHABLE_AUTHORITY))
+        self.compose(ResponseCode::ServFail, Some(NO_REACHABLE_AUTHORITY), |_| 0)
     }
 
     /// What the client can take over UDP.
@@ -242,22 +251,19 @@ impl Query {
         Verdict::Answer(Reply { bytes, question_end: self.question_end })
     }
 
-    fn compose(&self, code: ResponseCode, ttl: u32, data: &[Data], extended_error: Option<u16>) -> Vec<u8> {
+    /// `put` appends the answers and counts them.
+    fn compose(
+        &self,
+        code: ResponseCode,
+        extended_error: Option<u16>,
+        put: impl FnOnce(&mut Vec<u8>) -> usize,
+    ) -> Vec<u8> {
         let mut bytes = self.bytes[..self.question_end].to_vec();
         bytes[2] = QR | (bytes[2] & (OPCODE | RD));
         bytes[3] = RA | (bytes[3] & CD) | code.low();
         bytes[6..HEADER].copy_from_slice(&[0; 6]);
-        let mut answers = 0_u16;
-        for record in data {
-            let before = bytes.len();
-            record.put(&mut bytes, self.question.class, ttl);
-            // A hosts file can hold more addresses for one name than a message takes: the rest is left out.
-            if bytes.len() > usize::from(u16::MAX) - 64 {
-                bytes.truncate(before);
-                break;
-            }
-            answers += 1;
-        }
+        // Each has eleven bytes at least, and a message 65535 at most.
+        let answers = put(&mut bytes) as u16;
         bytes[6..8].copy_from_slice(&answers.to_be_bytes());
         if let Some(edns) = self.edns {
             bytes[10..12].copy_from_slice(&1_u16.to_be_bytes());
@@ -265,6 +271,18 @@ impl Query {
         }
         bytes
     }
+}
+
+/// Appends a record if it fits into a message, with room for OPT behind it. A hosts file can hold more addresses for one name than a
+/// message takes.
+fn put_within(bytes: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) -> bool {
+    let before = bytes.len();
+    put(bytes);
+    let fits = bytes.len() <= usize::from(u16::MAX) - 64;
+    if !fits {
+        bytes.truncate(before);
+    }
+    fits
 }
 
 /// What a message from a nameserver is worth.
@@ -323,16 +341,9 @@ impl Reply {
         let walk = records(&self.bytes, self.question_end);
         for record in walk.flatten().filter(|record| record.section == ANSWER) {
             ttl = ttl.min(lifetime(record.ttl));
-            if record.kind != u16::from(kind) {
-                continue;
+            if record.kind == u16::from(kind) {
+                found.extend(Data::address(record.kind, &self.bytes[record.data]));
             }
-            let data = &self.bytes[record.data.clone()];
-            let address = match record.kind {
-                1 => <[u8; 4]>::try_from(data).map(|octets| Ipv4Addr::from(octets).into()).ok(),
-                28 => <[u8; 16]>::try_from(data).map(|octets| Ipv6Addr::from(octets).into()).ok(),
-                _ => None,
-            };
-            found.extend(address.map(Data::Address));
         }
         (found, ttl)
     }

@@ -41,10 +41,13 @@ mod edge;
 mod flight;
 mod ask;
 pub mod core;
+pub mod apple;
 mod native;
+mod system;
 mod ports;
 mod exchanges;
 mod connections;
+mod mailbox;
 mod serve;
 
 use std::io;
@@ -54,8 +57,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use self::core::Patience;
+use mailbox::{Mail, Mailbox};
 pub use native::Lookup;
-use serve::{Mail, Mailbox, Serve};
+use serve::Serve;
 pub use static_hosts::{StaticHosts, StaticHostsError};
 use surroundings::Paths;
 

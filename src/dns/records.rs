@@ -4,7 +4,7 @@
 //! because compression pointers point backwards only (RFC 1035 section 4.1.4): what is left never refers to what is gone.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 use hickory_proto::rr::{DNSClass, Name, RecordType};
@@ -32,6 +32,35 @@ pub enum Data {
     Alias(Name),
 }
 
+/// A record as it goes into a message, names in it not compressed.
+#[derive(Debug, Clone, Copy)]
+pub struct Raw<'a> {
+    pub owner: &'a [u8],
+    pub kind: u16,
+    pub class: u16,
+    /// In seconds.
+    pub ttl: u32,
+    pub data: &'a [u8],
+}
+
+impl Raw<'_> {
+    /// Appends the record to a message. An owner that is the question's name becomes a pointer to it.
+    pub fn put(&self, bytes: &mut Vec<u8>) {
+        let question = bytes.get(HEADER..HEADER + self.owner.len());
+        if question.is_some_and(|question| question.eq_ignore_ascii_case(self.owner)) {
+            bytes.extend_from_slice(&POINTER_TO_QUESTION);
+        } else {
+            bytes.extend_from_slice(self.owner);
+        }
+        bytes.extend_from_slice(&self.kind.to_be_bytes());
+        bytes.extend_from_slice(&self.class.to_be_bytes());
+        bytes.extend_from_slice(&self.ttl.to_be_bytes());
+        // RDATA came with a length of 16 bits.
+        bytes.extend_from_slice(&(self.data.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(self.data);
+    }
+}
+
 /// Where one record lies and what its fixed fields say.
 #[derive(Debug, Clone)]
 pub struct Record {
@@ -46,6 +75,16 @@ pub struct Record {
 }
 
 impl Data {
+    /// The address in a record's data, if it is one of type A or AAAA.
+    pub fn address(kind: u16, data: &[u8]) -> Option<Data> {
+        let address = match kind {
+            1 => Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?).into(),
+            28 => Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).into(),
+            _ => return None,
+        };
+        Some(Data::Address(address))
+    }
+
     /// Appends the record to a message.
     pub fn put(&self, bytes: &mut Vec<u8>, class: DNSClass, ttl: u32) {
         let mut data = Vec::new();

@@ -4,8 +4,6 @@
 //! again costs one read that does not wait, and wakes nobody. Without systemd-resolved it costs one connect that fails at once. The
 //! stub is looked for in the kernel's tables of sockets, for each new connection and every ten seconds (its configuration can be reloaded).
 
-use std::time::Instant;
-
 /// What `resolve` in nsswitch.conf can mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -36,7 +34,7 @@ impl Resolved {
     }
 
     /// Always absent.
-    pub fn state(&mut self, _now: Instant) -> State {
+    pub fn state(&mut self, _now: std::time::Instant) -> State {
         State::Absent
     }
 

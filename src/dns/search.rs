@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name;
 
+use super::apple::{Outcome as Recorded, Record, TIMED_OUT};
 use super::message::Reply;
 use super::nsswitch::{Module, Next, Status, Walk};
 use super::surroundings::Surroundings;
@@ -44,6 +45,8 @@ pub enum Outcome {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Need {
     Raw(Target),
+    /// The system's resolver for records of the question's type, as macOS has one.
+    Records,
     System(Family),
     /// `getaddrinfo` for this family and the nameservers, at once.
     SystemAndRaw(Family),
@@ -53,6 +56,8 @@ pub enum Need {
 #[derive(Debug)]
 pub enum End {
     Addresses(Vec<IpAddr>),
+    /// What the system's resolver knows, with the CNAME records that led there.
+    Records(Vec<Record>),
     /// A nameserver's reply, as it is.
     Reply(Reply),
     /// A reply of ours without records.
@@ -85,20 +90,16 @@ pub struct Search {
 enum Stage {
     /// No address question: what the nameservers say is the answer.
     Forwarding,
-    Walking {
-        walk: Walk,
-        raw: Option<Outcome>,
-    },
+    /// The system is asked for records.
+    Recording,
+    /// It has none; the nameservers know why.
+    Confirming,
+    /// `target`: who is asked raw, or was last; `raw`: the best that came of that.
+    Walking { walk: Walk, target: Target, raw: Option<Outcome> },
     /// The system found nothing for `family`; `denied`: it says there is no such name.
-    Naming {
-        denied: bool,
-        other: Option<Other>,
-        raw: Option<Outcome>,
-    },
+    Naming { denied: bool, other: Option<Other>, raw: Option<Outcome> },
     /// Nobody found anything and nobody who could say why was asked. `denied`: the host's rules end with "no such name".
-    Code {
-        denied: bool,
-    },
+    Code { denied: bool },
 }
 
 /// What the system says of the other family.
@@ -115,7 +116,7 @@ impl Search {
         let local = is_local(&text);
         let exists = around.hosts_file.knows(&text) || around.is_own(&text);
         let (walk, next) = around.walk(&text);
-        let stage = Stage::Walking { walk, raw: None };
+        let stage = Stage::Walking { walk, target: Target::Nameservers, raw: None };
         let mut search = Search { name, text, family, exists, local, asked_system: false, stage };
         let turn = search.follow(next, around);
         (search, turn)
@@ -131,6 +132,13 @@ impl Search {
         )
     }
 
+    /// No search of ours: the system's resolver is asked for the records, of any type. `exists`: the host knows the name.
+    pub fn records(name: Name, exists: bool) -> (Search, Turn) {
+        let (mut search, _) = Search::forward(name, exists);
+        (search.stage, search.asked_system) = (Stage::Recording, true);
+        (search, Err(Need::Records))
+    }
+
     /// Whether the answer may be kept: it came from nameservers alone.
     pub fn may_be_kept(&self) -> bool {
         !self.asked_system
@@ -141,18 +149,30 @@ impl Search {
         let family = self.family;
         match &mut self.stage {
             Stage::Forwarding => Some(Ok(self.ended(outcome))),
-            Stage::Walking { walk, raw } => {
-                let status = match &outcome {
-                    Outcome::Reply(reply) if reply.has_address(family) => {
-                        return Some(Ok(self.ended(outcome)));
-                    }
-                    Outcome::Reply(_) => Status::NotFound,
-                    Outcome::Declined(_) | Outcome::Silent => Status::TryAgain,
-                    Outcome::Unreachable => Status::Unavail,
+            Stage::Recording => None,
+            Stage::Confirming => Some(Ok(match outcome {
+                Outcome::Reply(reply) if !reply.is_positive() => self.ended(Outcome::Reply(reply)),
+                // Nobody said that there is no such name.
+                _ => End::Code(ResponseCode::NoError),
+            })),
+            Stage::Walking { walk, raw, target } => {
+                let stub = *target == Target::Stub;
+                if stub && matches!(outcome, Outcome::Unreachable) {
+                    // It runs, so the system can reach it.
+                    return Some(Err(self.system_needed()));
+                }
+                let said = match &outcome {
+                    Outcome::Reply(reply) => Some((reply.code().into(), reply.has_address(family))),
+                    Outcome::Declined(reply) => Some((reply.code().into(), false)),
+                    Outcome::Unreachable | Outcome::Silent => None,
                 };
+                let status = if stub { Status::of_resolved(said) } else { Status::of_nameservers(said) };
+                if status == Status::Success {
+                    return Some(Ok(self.ended(outcome)));
+                }
                 // A reply that settles it is not forgotten for one that does not.
-                if !matches!((&raw, &outcome), (Some(Outcome::Reply(_)), other) if !matches!(other, Outcome::Reply(_)))
-                {
+                let settled = matches!(raw, Some(Outcome::Reply(_)));
+                if !settled || matches!(outcome, Outcome::Reply(_)) {
                     *raw = Some(outcome);
                 }
                 let next = walk.after(status);
@@ -198,9 +218,22 @@ impl Search {
         Some(Err(Need::SystemAndRaw(self.family.other())))
     }
 
+    /// What came of [`Need::Records`].
+    pub fn recorded(&mut self, outcome: Recorded) -> Turn {
+        self.stage = match outcome {
+            Recorded::Records(records) => return Ok(End::Records(records)),
+            Recorded::Failed { code: TIMED_OUT } => return Ok(End::Nothing),
+            Recorded::NotFound { .. } => Stage::Confirming,
+            // It is not there, or will not: the nameservers are the next best.
+            Recorded::Failed { .. } => Stage::Forwarding,
+        };
+        Err(Need::Raw(Target::Nameservers))
+    }
+
     /// The time is over: the best that is known.
     pub fn expired(&self) -> End {
         match self.stage {
+            Stage::Confirming => End::Code(ResponseCode::NoError),
             Stage::Naming { .. } => self.concluded(),
             Stage::Code { .. } if self.exists => End::Code(ResponseCode::NoError),
             Stage::Code { denied: true } => End::Code(ResponseCode::NXDomain),
@@ -210,7 +243,7 @@ impl Search {
 
     fn follow(&mut self, mut next: Next, around: &Surroundings) -> Turn {
         loop {
-            let Stage::Walking { walk, raw } = &mut self.stage else {
+            let Stage::Walking { walk, target, raw } = &mut self.stage else {
                 return Ok(End::Nothing);
             };
             next = match next {
@@ -224,8 +257,10 @@ impl Search {
                 Next::Ask(Module::System) => return Err(self.system_needed()),
                 // Not even to find out that nobody knows it.
                 Next::Ask(_) | Next::Done(_) if self.local => return Err(self.system_needed()),
-                Next::Ask(Module::Nameservers) => return Err(Need::Raw(Target::Nameservers)),
-                Next::Ask(Module::Resolved) => return Err(Need::Raw(Target::Stub)),
+                Next::Ask(module @ (Module::Nameservers | Module::Resolved)) => {
+                    *target = if module == Module::Resolved { Target::Stub } else { Target::Nameservers };
+                    return Err(Need::Raw(*target));
+                }
                 Next::Done(status) => {
                     return match raw.take() {
                         Some(outcome) => Ok(self.ended(outcome)),

@@ -23,6 +23,7 @@ fn around(rules: &str) -> Surroundings {
         stub: ([127, 0, 0, 53], 53).into(),
         hosts_file: Arc::new(HostsFile::parse("10.0.0.1 db.example\n")),
         rules: Arc::new(Nsswitch::parse(&format!("hosts: {rules}\n"))),
+        by_records: false,
         own_name: "me.example".into(),
         resolved: State::Stub,
     }
@@ -62,6 +63,7 @@ fn no_name() -> Result<Vec<IpAddr>, ResolveError> {
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
     Addresses(usize),
+    Records(usize),
     Reply(ResponseCode, bool),
     Code(ResponseCode),
     Nothing,
@@ -80,6 +82,7 @@ fn short(end: End) -> Ended {
         End::Addresses(found) => Ended::Addresses(found.len()),
         End::Reply(reply) => Ended::Reply(reply.code(), reply.is_positive()),
         End::Code(code) => Ended::Code(code),
+        End::Records(found) => Ended::Records(found.len()),
         End::Nothing => Ended::Nothing,
     }
 }

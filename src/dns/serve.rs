@@ -4,10 +4,10 @@
 //! batches. Datagrams are taken in rounds of a bounded number, so a flood of them delays nothing else.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
@@ -18,17 +18,19 @@ use super::Settings;
 use super::connections::{Connections, MAX_OPEN};
 use super::core::{Client, Core, Edge, FlightId, PortId, Taken};
 use super::exchanges::{Exchanges, Finished};
+use super::mailbox::{Mail, Mailbox};
 use super::native::{Lookup, Pool};
 use super::ports::Ports;
 use super::quiet::{Kind, Quiet};
-use super::static_hosts::StaticHosts;
 use super::surroundings::{Change, LOOK_WHILE_WAITING, Watch};
+use super::system::Records;
 use crate::sys::datagrams::{Inbox, Outbox, SLOTS};
-use crate::sys::resolve::{Family, ResolveError};
+use crate::sys::resolve::Family;
 
 const UDP: Token = Token(0);
 const LISTENER: Token = Token(1);
 const MAIL: Token = Token(2);
+const RECORDS: Token = Token(3);
 /// Rounds of datagrams that are taken before others have their turn.
 const ROUNDS: usize = 4;
 /// A query is never longer in earnest; a longer datagram arrives cut and is refused as malformed.
@@ -54,45 +56,13 @@ fn token(kind: usize, id: u64) -> Token {
     Token((id as usize + 1) << 2 | kind)
 }
 
-/// What other threads have for the server.
-#[derive(Debug)]
-pub enum Mail {
-    LookedUp { flight: FlightId, family: Family, result: Result<Vec<IpAddr>, ResolveError> },
-    StaticHosts(Arc<StaticHosts>),
-    Stop,
-}
-
-/// Where they leave it.
-#[derive(Debug)]
-pub struct Mailbox {
-    letters: Mutex<Vec<Mail>>,
-    waker: Waker,
-}
-
-impl Mailbox {
-    /// Leaves something and wakes the server.
-    pub fn put(&self, mail: Mail) {
-        self.lock().push(mail);
-        // It fails only when the server is gone.
-        let _ = self.waker.wake();
-    }
-
-    fn take(&self) -> Vec<Mail> {
-        std::mem::take(&mut *self.lock())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Mail>> {
-        // A push leaves nothing half done.
-        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// The server.
 pub struct Serve {
     poll: Poll,
     core: Core,
     wires: Wires,
     watch: Watch,
+    tcp_idle: Duration,
     mailbox: Arc<Mailbox>,
     listener: TcpListener,
     questions: Inbox,
@@ -114,6 +84,7 @@ struct Wires {
     ports: Ports,
     exchanges: Exchanges,
     pool: Pool,
+    records: Records,
     quiet: Quiet,
     /// Ports whose server refused, as a later question was told.
     refused: Vec<PortId>,
@@ -134,7 +105,7 @@ impl Serve {
         let mut listener = TcpListener::from_std(tcp);
         registry.register(&mut listener, LISTENER, Interest::READABLE)?;
         let waker = Waker::new(&registry, MAIL)?;
-        let mailbox = Arc::new(Mailbox { letters: Mutex::default(), waker });
+        let mailbox = Arc::new(Mailbox::new(waker));
         let mut watch = Watch::new(settings.paths, settings.nameserver_port, own, now);
         let around = watch.surroundings(Arc::new(settings.hosts), settings.ipv6, settings.stub);
         let wires = Wires {
@@ -146,6 +117,7 @@ impl Serve {
             ports: Ports::new(settings.patience.question),
             exchanges: Exchanges::default(),
             pool: pool(settings.lookup, mailbox.clone()),
+            records: Records::default(),
             quiet: Quiet::default(),
             refused: Vec::new(),
         };
@@ -154,6 +126,7 @@ impl Serve {
             core: Core::new(around, settings.patience),
             wires,
             watch,
+            tcp_idle: settings.tcp_idle,
             mailbox: mailbox.clone(),
             listener,
             questions: Inbox::new(MAX_QUERY),
@@ -176,6 +149,7 @@ impl Serve {
                     "the host resolver made a mistake and begins anew; questions that waited are lost"
                 );
                 self.core.begin_anew();
+                self.wires.connections = Connections::new(self.tcp_idle);
             }
         }
     }
@@ -212,7 +186,7 @@ impl Serve {
 
     /// How long nothing is to be done if nothing happens.
     fn wait(&self) -> Option<Duration> {
-        if self.more_datagrams {
+        if self.more_datagrams || self.wires.connections.any_busy() {
             return Some(Duration::ZERO);
         }
         let left = |at: Instant| at.saturating_duration_since(Instant::now());
@@ -227,6 +201,11 @@ impl Serve {
             UDP => self.more_datagrams = true,
             LISTENER => self.more_connections = true,
             MAIL => self.open_mail(),
+            RECORDS => {
+                for (flight, outcome) in self.wires.records.ready() {
+                    self.core.recorded(flight, outcome, self.wires.now, &mut self.wires);
+                }
+            }
             Token(other) => match (other & 3, (other >> 2) as u64 - 1) {
                 (1, id) => self.wires.connections.ready(id, readable),
                 (2, id) => self.take_replies(id),
@@ -319,50 +298,41 @@ impl Serve {
         }
     }
 
-    /// What was finished on the way is told; what is to be sent is sent.
+    /// What was finished on the way is told; what is to be sent is sent. Connections that could go on do so in the next round.
     fn end_round(&mut self) {
+        let now = self.wires.now;
         for port in std::mem::take(&mut self.wires.refused) {
-            self.core.refused(port, self.wires.now, &mut self.wires);
+            self.core.refused(port, now, &mut self.wires);
         }
-        loop {
-            while let Some(Finished { flight, server, reply }) = self.wires.exchanges.take_finished() {
-                self.core.exchanged(flight, server, reply.as_deref(), self.wires.now, &mut self.wires);
-                self.wires.exchanges.start(&self.wires.registry, exchange_token);
-            }
-            let busy = self.wires.connections.take_busy();
-            if busy.is_empty() {
-                break;
-            }
-            for id in busy {
-                self.serve_connection(id);
-            }
+        for id in self.wires.connections.take_busy() {
+            self.serve_connection(id);
+        }
+        while let Some(Finished { flight, server, reply }) = self.wires.exchanges.take_finished() {
+            self.core.exchanged(flight, server, reply.as_deref(), now, &mut self.wires);
+            self.wires.exchanges.start(&self.wires.registry, exchange_token);
         }
         for port in self.wires.ports.take_closed() {
             self.core.port_closed(port);
         }
         self.wires.send_queued();
-        self.idle_check = self.wires.connections.close_idle(self.wires.now);
+        self.idle_check = self.wires.connections.close_idle(now);
     }
 
     fn serve_connection(&mut self, id: u64) {
         let now = self.wires.now;
-        loop {
-            self.wires.connections.fill(id);
-            let input = self.wires.connections.take_input(id);
-            let mut used = 0;
-            while let Some(message) = self.wires.connections.next_message(id, &input, used, now) {
-                used = message.end;
-                let taken = self.core.question(&input[message], Client::Tcp(id), now, &mut self.wires);
-                // There is no way to answer, and on a stream it is no accident.
-                if taken == Taken::Ignored {
-                    return self.wires.connections.close(id);
-                }
-            }
-            self.wires.connections.put_input(id, input, used);
-            if !self.wires.connections.flush(id, now) || used == 0 {
-                return;
+        self.wires.connections.fill(id);
+        let input = self.wires.connections.take_input(id);
+        let mut used = 0;
+        while let Some(message) = self.wires.connections.next_message(id, &input, used, now) {
+            used = message.end;
+            let taken = self.core.question(&input[message], Client::Tcp(id), now, &mut self.wires);
+            // There is no way to answer, and on a stream it is no accident.
+            if taken == Taken::Ignored {
+                return self.wires.connections.close(id);
             }
         }
+        self.wires.connections.put_input(id, input, used);
+        self.wires.connections.flush(id, now);
     }
 }
 
@@ -429,7 +399,12 @@ impl Edge for Wires {
         self.pool.submit(job(flight, family), name.to_owned(), family).is_ok()
     }
 
+    fn record(&mut self, flight: FlightId, name: &[u8], kind: u16, class: u16) -> bool {
+        self.records.start(flight, name, kind, class, &self.registry, RECORDS)
+    }
+
     fn forget(&mut self, flight: FlightId) {
+        self.records.cancel(flight);
         for family in [Family::V4, Family::V6] {
             self.pool.cancel(job(flight, family));
         }

@@ -31,6 +31,8 @@ pub struct Surroundings {
     pub stub: SocketAddr,
     pub hosts_file: Arc<HostsFile>,
     pub rules: Arc<Nsswitch>,
+    /// The system's resolver answers records of every type (macOS): it is asked instead of following any rules.
+    pub by_records: bool,
     /// The host's own name, in lower case; empty if it has none.
     pub own_name: String,
     pub resolved: resolved::State,
@@ -101,6 +103,7 @@ impl Watch {
             stub,
             hosts_file: self.hosts_file.current(),
             rules: self.rules.current(),
+            by_records: cfg!(target_os = "macos"),
             own_name: own_name(),
             resolved: self.resolved.state(self.looked),
         }

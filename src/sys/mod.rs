@@ -3,6 +3,8 @@
 #![allow(unsafe_code, reason = "this room is where unsafe lives")]
 
 pub mod datagrams;
+#[cfg(target_os = "macos")]
+pub mod dnssd;
 pub mod interrupt;
 pub mod local_time;
 pub mod pidfd;
