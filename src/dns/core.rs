@@ -40,7 +40,7 @@ const DUE_AT_ONCE: usize = 256;
 /// What the cache may take.
 const CACHE_BYTES: usize = 8 << 20;
 
-pub use super::edge::{Client, Edge, FlightId, PortId};
+pub use super::edge::{Client, Edge, FlightId, PortId, Taken};
 
 /// How long to wait for what.
 #[derive(Debug, Clone, Copy)]
@@ -61,19 +61,6 @@ impl Default for Patience {
             bad_for: Duration::from_secs(10),
         }
     }
-}
-
-/// What became of a client's bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    /// The reply has been given to the edge.
-    Answered,
-    /// The reply will come.
-    Waiting,
-    /// The same client waits for the reply to the same message already, and will get it once.
-    Repeated,
-    /// There is none.
-    Ignored,
 }
 
 /// The resolver.
