@@ -39,6 +39,9 @@ mod screenshot;
 mod generate;
 /// Parts of the program run by themselves, for developers.
 mod debug;
+/// A guest that asks the host resolver cannot tell that it is not the host asking.
+#[cfg(target_os = "linux")]
+mod dns;
 /// Commands in the guest, with their output and their exit codes.
 mod shell;
 /// Files come and go between host and guest, by scp or rsync.

@@ -183,6 +183,12 @@ impl Connections {
         self.open.remove(&id);
     }
 
+    /// Ends all of them: nobody will answer what waits on them.
+    pub fn close_all(&mut self) {
+        self.open.clear();
+        self.busy.clear();
+    }
+
     /// Closes those that have been idle for too long; when the next one may be.
     pub fn close_idle(&mut self, now: Instant) -> Option<Instant> {
         let idle = self.idle;

@@ -11,6 +11,7 @@ use hickory_proto::rr::{Name, RData, Record as Known, RecordType};
 use proptest::prelude::*;
 
 use super::*;
+use crate::dns::apple::{self, TIMED_OUT};
 use crate::dns::hosts_file::HostsFile;
 use crate::dns::nsswitch::Nsswitch;
 use crate::dns::resolved::State;
@@ -26,7 +27,12 @@ struct Wire {
     ports: Vec<SocketAddr>,
     exchanges: Vec<(FlightId, SocketAddr, Vec<u8>)>,
     lookups: Vec<(FlightId, String, Family)>,
+<<<<<<< HEAD
     records: Vec<(FlightId, u16)>,
+=======
+    /// Flight, name, type and class.
+    recorded: Vec<(FlightId, Vec<u8>, u16, u16)>,
+>>>>>>> engine
     abandoned: Vec<FlightId>,
     forgotten: Vec<FlightId>,
     /// Servers to which there is no way.
@@ -73,9 +79,15 @@ impl Edge for Wire {
         !self.pool_is_full
     }
 
+<<<<<<< HEAD
     fn record(&mut self, flight: FlightId, _: &[u8], kind: u16, _: u16) -> bool {
         if !self.pool_is_full {
             self.records.push((flight, kind));
+=======
+    fn record(&mut self, flight: FlightId, name: &[u8], kind: u16, class: u16) -> bool {
+        if !self.pool_is_full {
+            self.recorded.push((flight, name.to_vec(), kind, class));
+>>>>>>> engine
         }
         !self.pool_is_full
     }
@@ -724,6 +736,82 @@ fn where_the_system_finds_nothing_two_are_asked_at_once_why() {
             assert_eq!(addresses(&world.reply()), ["10.0.0.9"]);
             world.is_clean();
         }
+    }
+}
+
+/// A system whose resolver answers by records, as macOS has it.
+fn world_of_records() -> World {
+    World::with(Surroundings { by_records: true, ..around(&[1]) })
+}
+
+fn wire_name(text: &str) -> Vec<u8> {
+    let mut wire = Vec::new();
+    put_name(&mut wire, &name(text));
+    wire
+}
+
+#[test]
+fn a_system_that_answers_by_records_is_asked_for_every_type_and_its_records_are_passed_on() {
+    let mut world = world_of_records();
+    world.ask(client(1), &query(7, "WWW.example", RecordType::A));
+    assert_eq!(world.wire.recorded, [(0, wire_name("WWW.example"), 1, 1)]);
+    let record = |owner: &str, kind, data: &[u8]| apple::Record {
+        name: wire_name(owner),
+        kind,
+        class: 1,
+        ttl: 77,
+        data: data.to_vec(),
+    };
+    let chain = record("www.example", 5, &wire_name("cdn.example"));
+    let records = vec![chain, record("cdn.example", 1, &[198, 51, 100, 1])];
+    world.core.recorded(0, Recorded::Records(records), world.now, &mut world.wire);
+    let reply = world.reply();
+    assert_eq!((reply.metadata.id, reply.answers.len()), (7, 2));
+    assert_eq!(reply.answers[0].name.to_ascii(), "WWW.example.");
+    assert_eq!(reply.answers[0].data.to_string(), "cdn.example.");
+    assert_eq!((reply.answers[1].name.to_ascii().as_str(), reply.answers[1].ttl), ("cdn.example.", 77));
+    assert_eq!(addresses(&reply), ["198.51.100.1"]);
+    // It is the system that keeps answers.
+    world.ask(client(1), &query(8, "www.example", RecordType::A));
+    world.ask(client(1), &query(9, "www.example", RecordType::SVCB));
+    world.ask(client(1), &query(10, "outside", RecordType::A));
+    let kinds: Vec<_> = world.wire.recorded.iter().map(|(_, name, kind, _)| (name.clone(), *kind)).collect();
+    assert_eq!(kinds[2..], [(wire_name("www.example"), 64), (wire_name("www.example.org"), 1)]);
+    let records = vec![record("www.example.org", 5, &wire_name("x")), record("x", 1, &[198, 51, 100, 2])];
+    world.core.recorded(3, Recorded::Records(records), world.now, &mut world.wire);
+    let reply = world.reply();
+    assert_eq!(
+        (addresses(&reply), reply.answers[0].name.to_ascii()),
+        (vec!["198.51.100.2".into()], "outside.".into())
+    );
+    world.pass(5 * SECOND);
+    world.wire.replies.clear();
+    world.is_clean();
+}
+
+#[test]
+fn what_such_a_system_does_not_have_the_nameservers_explain_and_what_it_cannot_say_they_answer() {
+    let not_found = || Recorded::NotFound { chain: Vec::new() };
+    for (outcome, answer, expected) in [
+        (not_found(), Some(denies as fn(&[u8]) -> Vec<u8>), ResponseCode::NXDomain),
+        (not_found(), Some(|query: &[u8]| address(1, 60)(query)), ResponseCode::NoError),
+        (not_found(), None, ResponseCode::NoError),
+        (Recorded::Failed { code: -65563 }, Some(denies), ResponseCode::NXDomain),
+        (Recorded::Failed { code: -65563 }, None, ResponseCode::ServFail),
+        (Recorded::Failed { code: TIMED_OUT }, None, ResponseCode::ServFail),
+    ] {
+        let mut world = world_of_records();
+        world.ask(client(1), &query(7, "www.example", RecordType::A));
+        let times_out = outcome == Recorded::Failed { code: TIMED_OUT };
+        world.core.recorded(0, outcome, world.now, &mut world.wire);
+        assert_eq!(world.wire.sent.is_empty(), times_out);
+        match answer {
+            Some(answer) => world.answer(0, answer),
+            None => world.pass(5 * SECOND),
+        }
+        let reply = world.reply();
+        assert_eq!((code(&reply), reply.answers.len()), (expected, 0));
+        world.is_clean();
     }
 }
 

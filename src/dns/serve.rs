@@ -62,7 +62,6 @@ pub struct Serve {
     core: Core,
     wires: Wires,
     watch: Watch,
-    tcp_idle: Duration,
     mailbox: Arc<Mailbox>,
     listener: TcpListener,
     questions: Inbox,
@@ -126,7 +125,6 @@ impl Serve {
             core: Core::new(around, settings.patience),
             wires,
             watch,
-            tcp_idle: settings.tcp_idle,
             mailbox: mailbox.clone(),
             listener,
             questions: Inbox::new(MAX_QUERY),
@@ -149,7 +147,7 @@ impl Serve {
                     "the host resolver made a mistake and begins anew; questions that waited are lost"
                 );
                 self.core.begin_anew();
-                self.wires.connections = Connections::new(self.tcp_idle);
+                self.wires.connections.close_all();
             }
         }
     }

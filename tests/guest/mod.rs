@@ -5,6 +5,7 @@
 //! carries nearly all promises, and no two boots run at once.
 
 mod journey;
+mod names;
 mod promises;
 mod settings;
 

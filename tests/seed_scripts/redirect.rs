@@ -164,14 +164,14 @@ const VARIANTS: [Variant; 4] = [
 
 /// The guest at 192.168.5.15, a container in it at 172.17.0.2, and two nameservers behind it at 192.168.5.2: the one of the first start, whose
 /// answer is 10.0.0.1, and the one of the second.
-const NETWORK: &str = r"
+const NETWORK: &str = r#"
 ip link set lo up
 unshare --net sleep infinity & host=$!
 unshare --net sleep infinity & container=$!
 until [ $(readlink /proc/$host/ns/net) != $(readlink /proc/self/ns/net) ]; do sleep 0.02; done
 until [ $(readlink /proc/$container/ns/net) != $(readlink /proc/self/ns/net) ]; do sleep 0.02; done
-on_host() { nsenter --net=/proc/$host/ns/net $*; }
-in_container() { nsenter --net=/proc/$container/ns/net $*; }
+on_host() { nsenter --net=/proc/$host/ns/net "$@"; }
+in_container() { nsenter --net=/proc/$container/ns/net "$@"; }
 ip link add eth0 type veth peer name host0 netns $host
 ip link add docker0 type veth peer name eth0 netns $container
 ip addr add 192.168.5.15/24 dev eth0
@@ -186,8 +186,8 @@ in_container ip link set eth0 up
 in_container ip route add default via 172.17.0.1
 echo 1 >/proc/sys/net/ipv4/ip_forward
 rm -f /out/*
-on_host python3 /cidata/nameserver.py 192.168.5.2 33036 45997 10.0.0.1 /out/ready-1 &
-on_host python3 /cidata/nameserver.py 192.168.5.2 1024 1025 10.0.0.2 /out/ready-2 &
+on_host python3 /cidata/nameserver.py 192.168.5.2 33036 45997 /out/ready-1 '*=10.0.0.1' &
+on_host python3 /cidata/nameserver.py 192.168.5.2 1024 1025 /out/ready-2 '*=10.0.0.2' &
 until [ -e /out/ready-1 ] && [ -e /out/ready-2 ]; do sleep 0.02; done
 # Whom each of them reaches.
 ask() {
@@ -200,13 +200,13 @@ start() {
     sed -i -e s/UDP_DNS_LOCAL_PORT=.*/UDP_DNS_LOCAL_PORT=$1/ -e s/TCP_DNS_LOCAL_PORT=.*/TCP_DNS_LOCAL_PORT=$2/ /cidata/lima.env
     sh /cidata/boot.sh
 }
-";
+"#;
 
 #[test]
 fn guest_and_containers_reach_the_resolver_of_this_start_whatever_keeps_the_rules() {
     for variant in &VARIANTS {
         let Some(guest) = Guest::new(&with_dns(33036, 45997)) else { return };
-        guest.write("cidata/nameserver.py", include_str!("nameserver.py"));
+        guest.write("cidata/nameserver.py", include_str!("../support/nameserver.py"));
         variant.programs.iter().for_each(|(name, script)| guest.fake(name, script));
         guest.hide(variant.hidden);
         if !guest.can(&format!("{} && dig -v && python3 -V", variant.works)) {
