@@ -5,7 +5,7 @@
 //! until nobody waits.
 #![no_main]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
@@ -52,6 +52,8 @@ static STATIC_HOSTS: LazyLock<[Arc<StaticHosts>; 2]> = LazyLock::new(|| {
 struct Wire {
     /// Replies that a client still expects.
     expected: HashMap<(bool, u64), usize>,
+    /// Those who ever sent what may be an OPT record.
+    edns: HashSet<(bool, u64)>,
     sent: Vec<(PortId, Vec<u8>)>,
     ports: Vec<SocketAddr>,
     /// Ports from this number on are open.
@@ -104,8 +106,11 @@ impl Edge for Wire {
         assert!(reply.len() >= 12 && reply[2] & 0x80 != 0);
         if matches!(client, Client::Udp(_)) {
             assert!(reply.len() <= 1232, "{} bytes over UDP", reply.len());
-            let has_opt = reply.windows(3).any(|bytes| bytes == [0, 0, 41]);
-            assert!(has_opt || reply.len() <= 512, "{} bytes over UDP without EDNS", reply.len());
+            assert!(
+                self.edns.contains(&who(client)) || reply.len() <= 512,
+                "{} bytes over UDP without EDNS",
+                reply.len()
+            );
         } else {
             assert!(reply.len() <= 65_535);
             assert_eq!(reply[2] & 2, 0, "TC over TCP");
@@ -257,6 +262,9 @@ impl<'a> Script<'a> {
     fn ask(&mut self, client: Client, query: &[u8]) {
         let who = who(client);
         let replies = self.wire.replies;
+        if query.windows(3).any(|bytes| bytes == [0, 0, 41]) {
+            self.wire.edns.insert(who);
+        }
         let taken = self.core.question(query, client, self.now, &mut self.wire);
         let well_formed = matches!(read(query), Incoming::Ask(_) | Incoming::Refuse(_));
         match taken {
