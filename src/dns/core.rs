@@ -27,7 +27,10 @@ use super::flight::{Flight, Joined, Waiter, flattened, flattened_records};
 use super::health::Health;
 use super::message::{self, Data, Incoming, Query};
 use super::quiet::{Kind, Quiet};
+<<<<<<< HEAD
+=======
 use super::records::put_name;
+>>>>>>> engine
 use super::search::{End, Need, Outcome, Search, Target, Turn};
 use super::surroundings::{Change, Surroundings};
 use crate::sys::resolve::{Family, ResolveError};
@@ -41,7 +44,11 @@ const DUE_AT_ONCE: usize = 256;
 /// What the cache may take.
 const CACHE_BYTES: usize = 8 << 20;
 
+<<<<<<< HEAD
+pub use super::edge::{Client, Edge, FlightId, PortId, Taken};
+=======
 pub use super::edge::{Client, Edge, FlightId, PortId};
+>>>>>>> engine
 
 /// How long to wait for what.
 #[derive(Debug, Clone, Copy)]
@@ -62,17 +69,6 @@ impl Default for Patience {
             bad_for: Duration::from_secs(10),
         }
     }
-}
-
-/// What became of a client's bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    /// The reply has been given to the edge.
-    Answered,
-    /// The reply will come.
-    Waiting,
-    /// There is none.
-    Ignored,
 }
 
 /// The resolver.
@@ -128,6 +124,12 @@ impl Core {
         self.flights.len()
     }
 
+    /// Whether nothing is kept for any question, but for timers that turn out to be nothing: so it must be when nobody waits.
+    pub fn holds_nothing(&self) -> bool {
+        let asked = self.asked.values().all(HashMap::is_empty);
+        asked && self.flights.is_empty() && self.by_key.is_empty() && self.waiters == 0
+    }
+
     /// When [`Core::tick`] is due; some of these times turn out to be nothing.
     pub fn next_timer(&self) -> Option<Instant> {
         self.timers.peek().map(|Reverse((at, _))| *at)
@@ -165,7 +167,7 @@ impl Core {
                         self.waiters += 1;
                         Taken::Waiting
                     }
-                    Joined::Known => Taken::Waiting,
+                    Joined::Known => Taken::Repeated,
                     Joined::Refused => Taken::Ignored,
                 };
             }
@@ -241,7 +243,7 @@ impl Core {
             let next = match turn {
                 Ok(end) => return self.finish(id, *flight, end, now, edge),
                 Err(Need::Raw(target)) => self.ask(id, &mut flight, target, now, edge),
-                Err(Need::Records) => record(id, &mut flight, edge),
+                Err(Need::Records) => flight.record(id, edge),
                 Err(Need::System(family)) => self.look_up(id, &mut flight, family, edge),
                 Err(Need::SystemAndRaw(family)) => {
                     let raw = self.ask(id, &mut flight, Target::Nameservers, now, edge);
@@ -444,6 +446,8 @@ impl Core {
     }
 }
 
+<<<<<<< HEAD
+=======
 /// Asks the system for the records of the flight's question; `Some` if that fails at once.
 fn record(id: FlightId, flight: &mut Flight, edge: &mut impl Edge) -> Option<Turn> {
     flight.looks_up = true;
@@ -456,6 +460,7 @@ fn record(id: FlightId, flight: &mut Flight, edge: &mut impl Edge) -> Option<Tur
     Some(flight.search.recorded(Recorded::Failed { code: 0 }))
 }
 
+>>>>>>> engine
 #[cfg(test)]
 #[path = "core_tests.rs"]
 mod tests;

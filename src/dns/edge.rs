@@ -38,3 +38,16 @@ pub trait Edge {
     /// Nobody wants the outcome of the flight's lookups and records any more.
     fn forget(&mut self, flight: FlightId);
 }
+
+/// What became of a client's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// The reply has been given to the edge.
+    Answered,
+    /// The reply will come.
+    Waiting,
+    /// The same client waits for the reply to the same message already, and will get it once.
+    Repeated,
+    /// There is none.
+    Ignored,
+}

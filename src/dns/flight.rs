@@ -2,6 +2,16 @@
 
 use std::time::Instant;
 
+<<<<<<< HEAD
+use super::answer::TABLE_TTL;
+use super::apple::{Outcome as Recorded, Record};
+use super::ask::Ask;
+use super::cache::Key;
+use super::edge::{Client, Edge, FlightId};
+use super::message::{Data, Limit, Query, Reply};
+use super::records::{HEADER, put_name};
+use super::search::{Search, Turn};
+=======
 use super::apple::Record;
 use super::ask::Ask;
 use super::cache::Key;
@@ -9,6 +19,7 @@ use super::edge::Client;
 use super::message::{Data, Limit, Query, Reply};
 use super::records::{HEADER, lifetime};
 use super::search::Search;
+>>>>>>> engine
 
 /// Clients over UDP that wait for the same answer.
 const MAX_WAITERS: usize = 256;
@@ -34,6 +45,18 @@ impl Flight {
     /// The query that nameservers get.
     pub(super) fn asked(&self) -> &Query {
         self.about.as_ref().unwrap_or(&self.query)
+    }
+
+    /// Asks the system for the records of the question; `Some` if that fails at once.
+    pub(super) fn record(&mut self, id: FlightId, edge: &mut impl Edge) -> Option<Turn> {
+        self.looks_up = true;
+        let question = self.asked().question();
+        let mut name = Vec::new();
+        put_name(&mut name, &question.name);
+        if edge.record(id, &name, question.kind.into(), question.class.into()) {
+            return None;
+        }
+        Some(self.search.recorded(Recorded::Failed { code: 0 }))
     }
 }
 
@@ -103,11 +126,20 @@ pub(super) fn flattened(query: &Query, reply: &Reply) -> Vec<u8> {
     }
 }
 
+<<<<<<< HEAD
+/// The same of records.
+pub(super) fn flattened_records(query: &Query, records: &[Record]) -> Vec<u8> {
+    let ttl = records.iter().map(|record| record.ttl).min().unwrap_or(TABLE_TTL);
+    let kind = u16::from(query.question().kind);
+    let records = records.iter().filter(|record| record.kind == kind);
+    let data: Vec<Data> = records.filter_map(|record| Data::address(record.kind, &record.data)).collect();
+=======
 /// The same of records of the system.
 pub(super) fn flattened_records(query: &Query, records: &[Record]) -> Vec<u8> {
     let kind = u16::from(query.question().kind);
     let ttl = records.iter().map(|record| lifetime(record.ttl)).min().unwrap_or_default();
     let asked = records.iter().filter(|record| record.kind == kind);
     let data: Vec<Data> = asked.filter_map(|record| Data::address(record.kind, &record.data)).collect();
+>>>>>>> engine
     query.answer(&data, ttl)
 }
