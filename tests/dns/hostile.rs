@@ -292,48 +292,68 @@ fn quiet(log: &str) {
     assert!(loud.is_empty(), "said again and again: {loud:?}");
 }
 
-/// Names that are known, and a domain that is healthy, while a dead domain has thousands of questions waiting.
-///
-/// At least `least` questions of the dead domain must have gone out, or there was nothing to wait for.
-pub(crate) fn in_flight(total: usize, least: usize) -> Row {
+/// Questions of a dead domain that are sent before others are asked: few enough for the resolver's socket, so that none of ours is lost on the way.
+const BATCH: usize = 50;
+
+/// Names that are known, and names of a healthy domain, are answered while thousands of questions of a dead domain wait: in each batch
+/// the dead one that was sent just before still waits when they are there.
+pub(crate) fn in_flight(total: usize) -> Row {
     story(format!("{total} questions of a dead domain wait, and nobody else does"), move |scene| {
-        scene.server().tell("dead.test", silent());
-        scene.server().tell(
-            "healthy.test",
-            says(reply().answer("healthy.test 0 A 10.9.9.9; healthy.test 0 TXT \"ok\"")),
-        );
-        let healthy: Vec<String> = (0..30).map(|at| format!("n{at}.healthy.test")).collect();
-        for name in &healthy {
-            let text = format!("{name} 0 A 10.9.9.9");
-            scene.server().tell(name, says(reply().answer(&text)));
-        }
-        scene.ask(&ask("known.hostile.test", "TXT")).code(0);
+        let healthy = dead_and_healthy(scene);
         let sockets: Vec<UdpSocket> = (0..20).map(|_| scene.socket()).collect();
         let mut peak = 0;
-        for at in 0..total {
-            let kind = ["TXT", "A", "AAAA"][at % 3];
-            sockets[at % 20].send(&ask(&format!("n{at}.dead.test"), kind).bytes("")).unwrap();
-            // Few enough for the resolver's socket, so that none of ours is lost on the way.
-            if at % 50 == 49 {
-                scene.ask(&ask("known.hostile.test", "TXT")).code(0);
-                scene.ask(&ask("db.hosts.test", "A")).addresses(&["10.7.0.1"]);
-                let name = &healthy[at / 50 % 30];
-                scene.ask(&ask(name, "A")).addresses(&["10.9.9.9"]);
-                peak = peak.max(scene.place.resident_kib());
+        for batch in 0..total / BATCH {
+            for at in 1..BATCH {
+                let (name, kind) = (format!("n{at}.b{batch}.dead.test"), ["TXT", "A", "AAAA"][at % 3]);
+                sockets[at % 20].send(&ask(&name, kind).bytes("")).unwrap();
             }
+            let last = scene.put(&ask(&format!("last.b{batch}.dead.test"), "A"));
+            others_are_answered(scene, &healthy[batch % healthy.len()]);
+            assert!(last.waits(), "they were answered after the dead, in batch {batch}");
+            peak = peak.max(scene.place.resident_kib());
         }
-        // Nobody in the dead domain has an answer yet; everybody else has.
-        scene.ask(&ask("known.hostile.test", "TXT")).code(0);
-        scene.ask(&ask("localhost", "A")).addresses(&["127.0.0.1"]);
-        for name in &healthy {
-            scene.ask(&ask(name, "A").tcp()).addresses(&["10.9.9.9"]);
-        }
-        peak = peak.max(scene.place.resident_kib());
         assert!(peak < 64 << 10, "{peak} KiB are resident");
         let reached = scene.server().asked("dead.test").len();
-        assert!(reached >= least, "only {reached} of {total} questions were in flight");
+        assert!(reached >= 100, "only {reached} of {total} questions were in flight");
         quiet(&scene.place.log());
     })
+}
+
+/// The same where the C library must be asked, which blocks a thread for each: the first dead one still waits when all others are answered.
+pub(crate) fn in_flight_of_the_c_library(total: usize) -> Row {
+    story(format!("{total} questions of a dead domain block the C library, and nobody else"), move |scene| {
+        let healthy = dead_and_healthy(scene);
+        let first = scene.put(&ask("first.dead.test", "A"));
+        let socket = scene.socket();
+        for at in 0..total {
+            socket.send(&ask(&format!("n{at}.dead.test"), "A").bytes("")).unwrap();
+            if at % BATCH == 0 {
+                scene.ask(&ask("known.hostile.test", "TXT")).code(0);
+            }
+        }
+        healthy.iter().take(5).for_each(|name| others_are_answered(scene, name));
+        assert!(first.waits(), "they were answered after the dead");
+    })
+}
+
+/// A domain whose servers never answer, and names of one whose servers do; these are never kept.
+fn dead_and_healthy(scene: &Scene<'_>) -> Vec<String> {
+    scene.server().tell("dead.test", silent());
+    let healthy: Vec<String> = (0..30).map(|at| format!("n{at}.healthy.test")).collect();
+    for name in &healthy {
+        scene.server().tell(name, says(reply().answer(&format!("{name} 0 A 10.9.9.9"))));
+    }
+    scene.ask(&ask("known.hostile.test", "TXT")).code(0);
+    healthy
+}
+
+/// A name that is kept, one of the hosts file, and a healthy one over both transports.
+#[track_caller]
+fn others_are_answered(scene: &Scene<'_>, healthy: &str) {
+    scene.ask(&ask("known.hostile.test", "TXT")).code(0);
+    scene.ask(&ask("db.hosts.test", "A")).addresses(&["10.7.0.1"]);
+    scene.ask(&ask(healthy, "A")).addresses(&["10.9.9.9"]);
+    scene.ask(&ask(healthy, "A").tcp()).addresses(&["10.9.9.9"]);
 }
 
 /// More answers than may be kept: about a hundred megabytes.

@@ -155,14 +155,14 @@ fn a_flood_is_survived_in_bounded_memory_and_silence() {
 
 #[test]
 fn a_dead_domain_delays_nobody_else() {
-    hostile_table("a_dead_domain_delays_nobody_else", "files dns", vec![hostile::in_flight(10_000, 100)]);
+    hostile_table("a_dead_domain_delays_nobody_else", "files dns", vec![hostile::in_flight(10_000)]);
 }
 
 /// With a module that only the C library can ask, which blocks.
 #[test]
 fn a_dead_domain_delays_nobody_else_where_the_c_library_is_asked() {
     let test = "a_dead_domain_delays_nobody_else_where_the_c_library_is_asked";
-    hostile_table(test, "files frobnicate dns", vec![hostile::in_flight(2000, 1)]);
+    hostile_table(test, "files frobnicate dns", vec![hostile::in_flight_of_the_c_library(300)]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::message::{Edns, Message, QR, Record, Writer, zone};
+use super::message::{CD, Edns, Message, QR, Record, Writer, zone};
 
 /// Longer than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -162,7 +162,7 @@ impl Reply {
     /// The message for this question, whole, whatever the transport. An extended code needs a question with OPT, which gets one in any case.
     pub(crate) fn bytes(&self, asked: &Asked) -> Vec<u8> {
         let question = &asked.message.question;
-        let flags = QR | (asked.message.flags & 0x7900) | 0x80 | self.flags | (self.code & 15);
+        let flags = QR | (asked.message.flags & (0x7900 | CD)) | 0x80 | self.flags | (self.code & 15);
         let mut head = asked.message.id.to_be_bytes().to_vec();
         head.extend_from_slice(&flags.to_be_bytes());
         head.extend_from_slice(&[0, u8::from(!question.is_empty()), 0, 0, 0, 0, 0, 0]);
