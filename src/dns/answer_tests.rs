@@ -53,6 +53,7 @@ fn decided(question: &Question, ipv6: bool) -> Decided {
             "hosts: files mymachines mdns4_minimal [NOTFOUND=return] dns myhostname\n",
         )),
         by_records: false,
+        multi: Arc::new(true),
         own_name: "me.example".into(),
         resolved: State::Absent,
     };

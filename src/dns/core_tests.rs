@@ -116,6 +116,7 @@ fn around(servers: &[u8]) -> Surroundings {
         hosts_file: Arc::new(HostsFile::parse("10.0.0.1 db.example\n")),
         rules: Arc::new(Nsswitch::parse("hosts: files dns\n")),
         by_records: false,
+        multi: Arc::new(true),
         own_name: "me".into(),
         resolved: State::Absent,
     }

@@ -98,6 +98,7 @@ impl Settings {
                 resolv_conf: "/etc/resolv.conf".into(),
                 hosts_file: "/etc/hosts".into(),
                 nsswitch_conf: "/etc/nsswitch.conf".into(),
+                host_conf: "/etc/host.conf".into(),
             },
             stub: ([127, 0, 0, 53], 53).into(),
             nameserver_port: 53,

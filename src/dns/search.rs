@@ -168,7 +168,11 @@ impl Search {
                 };
                 let status = if stub { Status::of_resolved(said) } else { Status::of_nameservers(said) };
                 if status == Status::Success {
-                    return Some(Ok(self.ended(outcome)));
+                    return Some(match walk.after(status) {
+                        Next::Done(_) => Ok(self.ended(outcome)),
+                        // The rules want more than what was found.
+                        next => self.follow(next, around),
+                    });
                 }
                 // A reply that settles it is not forgotten for one that does not.
                 let settled = matches!(raw, Some(Outcome::Reply(_)));
@@ -248,11 +252,12 @@ impl Search {
             };
             next = match next {
                 Next::Ask(Module::Files) => {
-                    let listed = around.hosts_file.addresses(&self.text, self.family);
-                    if !listed.is_empty() {
-                        return Ok(End::Addresses(listed));
+                    let listed = around.listed(&self.text, self.family);
+                    let status = if listed.is_empty() { Status::NotFound } else { Status::Success };
+                    match walk.after(status) {
+                        Next::Done(Status::Success) => return Ok(End::Addresses(listed)),
+                        next => next,
                     }
-                    walk.after(Status::NotFound)
                 }
                 Next::Ask(Module::System) => return Err(self.system_needed()),
                 // Not even to find out that nobody knows it.

@@ -24,6 +24,7 @@ fn around(rules: &str) -> Surroundings {
         hosts_file: Arc::new(HostsFile::parse("10.0.0.1 db.example\n")),
         rules: Arc::new(Nsswitch::parse(&format!("hosts: {rules}\n"))),
         by_records: false,
+        multi: Arc::new(true),
         own_name: "me.example".into(),
         resolved: State::Stub,
     }

@@ -145,6 +145,7 @@ impl World {
         let mut settings = Settings::new(static_hosts.unwrap(), true);
         settings.paths.resolv_conf = folder.path().join("resolv.conf");
         settings.paths.hosts_file = folder.path().join("hosts");
+        settings.paths.host_conf = folder.path().join("host.conf");
         settings.paths.nsswitch_conf = folder.path().join("nsswitch.conf");
         // A port where nobody listens stands for "no nameserver".
         settings.nameserver_port = nameservers.first().map_or(1, |server| server.address.port());

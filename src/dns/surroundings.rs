@@ -4,17 +4,18 @@
 //! some system calls, so while one is fresh ([`FRESH`]) the next comes when a round's answers are out, and not more often than every
 //! [`LOOK`]; while questions wait there is one every [`LOOK_WHILE_WAITING`].
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::followed::Followed;
-use super::hosts_file::HostsFile;
+use super::hosts_file::{HostsFile, says_multi};
 use super::nameservers::Nameservers;
 use super::nsswitch::{Host, Next, Nsswitch, Walk};
 use super::resolved::{self, Resolved};
 use super::static_hosts::StaticHosts;
+use crate::sys::resolve::Family;
 
 /// A look that is older must come before the next answer.
 const FRESH: Duration = Duration::from_millis(200);
@@ -35,6 +36,8 @@ pub struct Surroundings {
     pub nameservers: Vec<SocketAddr>,
     pub stub: SocketAddr,
     pub hosts_file: Arc<HostsFile>,
+    /// All lines of a name in the hosts file count, not only the first.
+    pub multi: Arc<bool>,
     pub rules: Arc<Nsswitch>,
     /// The system's resolver answers records of every type (macOS): it is asked instead of following any rules.
     pub by_records: bool,
@@ -49,6 +52,15 @@ impl Surroundings {
         Walk::start(&self.rules, text, &Host { own_name: &self.own_name, resolved: self.resolved })
     }
 
+    /// The addresses of a name (lower case, no final dot) in the hosts file.
+    pub fn listed(&self, text: &str, family: Family) -> Vec<IpAddr> {
+        let mut listed = self.hosts_file.addresses(text, family);
+        if !*self.multi {
+            listed.truncate(1);
+        }
+        listed
+    }
+
     /// Whether this is what the host calls itself.
     pub fn is_own(&self, text: &str) -> bool {
         !text.is_empty() && text == self.own_name
@@ -61,6 +73,7 @@ pub struct Paths {
     pub resolv_conf: PathBuf,
     pub hosts_file: PathBuf,
     pub nsswitch_conf: PathBuf,
+    pub host_conf: PathBuf,
 }
 
 /// What a look has found.
@@ -77,6 +90,7 @@ pub enum Change {
 pub struct Watch {
     nameservers: Nameservers,
     hosts_file: Followed<HostsFile>,
+    multi: Followed<bool>,
     rules: Followed<Nsswitch>,
     resolved: Resolved,
     looked: Instant,
@@ -89,7 +103,8 @@ impl Watch {
         Watch {
             nameservers: Nameservers::new(paths.resolv_conf, nameserver_port, own),
             hosts_file: Followed::new(paths.hosts_file, HostsFile::parse),
-            rules: Followed::new(paths.nsswitch_conf, rules),
+            multi: Followed::new(paths.host_conf, says_multi),
+            rules: Followed::new(paths.nsswitch_conf, Nsswitch::parse),
             resolved: Resolved::new(),
             looked: now,
             looked_at_resolved: now,
@@ -109,6 +124,7 @@ impl Watch {
             nameservers: self.nameservers.current(),
             stub,
             hosts_file: self.hosts_file.current(),
+            multi: self.multi.current(),
             rules: self.rules.current(),
             by_records: cfg!(target_os = "macos"),
             own_name: own_name(),
@@ -128,12 +144,15 @@ impl Watch {
         }
         self.looked = now;
         let mut change = Change::Nothing;
-        let (hosts_file, rules, own_name) = (self.hosts_file.current(), self.rules.current(), own_name());
+        let (hosts_file, multi) = (self.hosts_file.current(), self.multi.current());
+        let (rules, own_name) = (self.rules.current(), own_name());
         if !Arc::ptr_eq(&hosts_file, &around.hosts_file)
+            || multi != around.multi
             || !Arc::ptr_eq(&rules, &around.rules)
             || own_name != around.own_name
         {
-            (around.hosts_file, around.rules, around.own_name) = (hosts_file, rules, own_name);
+            (around.hosts_file, around.multi) = (hosts_file, multi);
+            (around.rules, around.own_name) = (rules, own_name);
             change = Change::Answers;
         }
         if now.saturating_duration_since(self.looked_at_resolved) >= LOOK_AT_RESOLVED {
@@ -151,11 +170,6 @@ impl Watch {
         }
         change
     }
-}
-
-/// A file that is missing, or says nothing of hosts, means the system's default.
-fn rules(text: &str) -> Nsswitch {
-    Nsswitch::parse(text)
 }
 
 fn own_name() -> String {

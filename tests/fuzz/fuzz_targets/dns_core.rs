@@ -415,6 +415,7 @@ fuzz_target!(|bytes: &[u8]| {
         hosts_file: Arc::new(HostsFile::parse("10.0.0.1 db.example\n")),
         rules: Arc::new(Nsswitch::parse(RULES[0])),
         by_records: false,
+        multi: Arc::new(true),
         own_name: "me".into(),
         resolved: State::Absent,
     };

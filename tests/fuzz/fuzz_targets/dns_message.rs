@@ -77,6 +77,7 @@ fuzz_target!(|bytes: &[u8]| {
         hosts_file: HOSTS_FILE.clone(),
         rules: RULES.clone(),
         by_records: false,
+        multi: Arc::new(true),
         own_name: "me".into(),
         resolved: State::Absent,
     };
