@@ -27,10 +27,6 @@ use super::flight::{Flight, Joined, Waiter, flattened, flattened_records};
 use super::health::Health;
 use super::message::{self, Data, Incoming, Query};
 use super::quiet::{Kind, Quiet};
-<<<<<<< HEAD
-=======
-use super::records::put_name;
->>>>>>> engine
 use super::search::{End, Need, Outcome, Search, Target, Turn};
 use super::surroundings::{Change, Surroundings};
 use crate::sys::resolve::{Family, ResolveError};
@@ -44,11 +40,7 @@ const DUE_AT_ONCE: usize = 256;
 /// What the cache may take.
 const CACHE_BYTES: usize = 8 << 20;
 
-<<<<<<< HEAD
 pub use super::edge::{Client, Edge, FlightId, PortId, Taken};
-=======
-pub use super::edge::{Client, Edge, FlightId, PortId};
->>>>>>> engine
 
 /// How long to wait for what.
 #[derive(Debug, Clone, Copy)]
@@ -446,21 +438,6 @@ impl Core {
     }
 }
 
-<<<<<<< HEAD
-=======
-/// Asks the system for the records of the flight's question; `Some` if that fails at once.
-fn record(id: FlightId, flight: &mut Flight, edge: &mut impl Edge) -> Option<Turn> {
-    flight.looks_up = true;
-    let question = flight.asked().question();
-    let mut name = Vec::new();
-    put_name(&mut name, &question.name);
-    if edge.record(id, &name, question.kind.into(), question.class.into()) {
-        return None;
-    }
-    Some(flight.search.recorded(Recorded::Failed { code: 0 }))
-}
-
->>>>>>> engine
 #[cfg(test)]
 #[path = "core_tests.rs"]
 mod tests;

@@ -14,6 +14,7 @@ use super::*;
 use crate::dns::apple::{self, TIMED_OUT};
 use crate::dns::hosts_file::HostsFile;
 use crate::dns::nsswitch::Nsswitch;
+use crate::dns::records::put_name;
 use crate::dns::resolved::State;
 use crate::dns::static_hosts::StaticHosts;
 
@@ -27,12 +28,8 @@ struct Wire {
     ports: Vec<SocketAddr>,
     exchanges: Vec<(FlightId, SocketAddr, Vec<u8>)>,
     lookups: Vec<(FlightId, String, Family)>,
-<<<<<<< HEAD
-    records: Vec<(FlightId, u16)>,
-=======
     /// Flight, name, type and class.
     recorded: Vec<(FlightId, Vec<u8>, u16, u16)>,
->>>>>>> engine
     abandoned: Vec<FlightId>,
     forgotten: Vec<FlightId>,
     /// Servers to which there is no way.
@@ -79,15 +76,9 @@ impl Edge for Wire {
         !self.pool_is_full
     }
 
-<<<<<<< HEAD
-    fn record(&mut self, flight: FlightId, _: &[u8], kind: u16, _: u16) -> bool {
-        if !self.pool_is_full {
-            self.records.push((flight, kind));
-=======
     fn record(&mut self, flight: FlightId, name: &[u8], kind: u16, class: u16) -> bool {
         if !self.pool_is_full {
             self.recorded.push((flight, name.to_vec(), kind, class));
->>>>>>> engine
         }
         !self.pool_is_full
     }
@@ -965,9 +956,9 @@ impl World {
                 };
                 self.core.looked_up(flight, family, result, self.now, &mut self.wire);
             }
-            Happens::LookedUp { number, how } if !self.wire.records.is_empty() => {
-                let (flight, kind) =
-                    self.wire.records.swap_remove(usize::from(number) % self.wire.records.len());
+            Happens::LookedUp { number, how } if !self.wire.recorded.is_empty() => {
+                let (flight, _, kind, _) =
+                    self.wire.recorded.swap_remove(usize::from(number) % self.wire.recorded.len());
                 let outcome = match how {
                     0 => {
                         let mut data = vec![7; if kind == 28 { 16 } else { 4 }];

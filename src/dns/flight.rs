@@ -2,24 +2,13 @@
 
 use std::time::Instant;
 
-<<<<<<< HEAD
-use super::answer::TABLE_TTL;
 use super::apple::{Outcome as Recorded, Record};
 use super::ask::Ask;
 use super::cache::Key;
 use super::edge::{Client, Edge, FlightId};
 use super::message::{Data, Limit, Query, Reply};
-use super::records::{HEADER, put_name};
+use super::records::{HEADER, lifetime, put_name};
 use super::search::{Search, Turn};
-=======
-use super::apple::Record;
-use super::ask::Ask;
-use super::cache::Key;
-use super::edge::Client;
-use super::message::{Data, Limit, Query, Reply};
-use super::records::{HEADER, lifetime};
-use super::search::Search;
->>>>>>> engine
 
 /// Clients over UDP that wait for the same answer.
 const MAX_WAITERS: usize = 256;
@@ -126,20 +115,11 @@ pub(super) fn flattened(query: &Query, reply: &Reply) -> Vec<u8> {
     }
 }
 
-<<<<<<< HEAD
-/// The same of records.
-pub(super) fn flattened_records(query: &Query, records: &[Record]) -> Vec<u8> {
-    let ttl = records.iter().map(|record| record.ttl).min().unwrap_or(TABLE_TTL);
-    let kind = u16::from(query.question().kind);
-    let records = records.iter().filter(|record| record.kind == kind);
-    let data: Vec<Data> = records.filter_map(|record| Data::address(record.kind, &record.data)).collect();
-=======
 /// The same of records of the system.
 pub(super) fn flattened_records(query: &Query, records: &[Record]) -> Vec<u8> {
     let kind = u16::from(query.question().kind);
     let ttl = records.iter().map(|record| lifetime(record.ttl)).min().unwrap_or_default();
     let asked = records.iter().filter(|record| record.kind == kind);
     let data: Vec<Data> = asked.filter_map(|record| Data::address(record.kind, &record.data)).collect();
->>>>>>> engine
     query.answer(&data, ttl)
 }
