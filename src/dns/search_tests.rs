@@ -79,7 +79,6 @@ fn ended(turn: Option<Turn>) -> Ended {
 fn short(end: End) -> Ended {
     match end {
         End::Addresses(found) => Ended::Addresses(found.len()),
-        End::Records(records) => panic!("{records:?}"),
         End::Reply(reply) => Ended::Reply(reply.code(), reply.is_positive()),
         End::Code(code) => Ended::Code(code),
         End::Nothing => Ended::Nothing,

@@ -164,7 +164,9 @@ impl Serve {
                 Ok(()) => {}
             }
             self.wires.now = Instant::now();
-            self.look_around();
+            if self.watch.is_stale(self.wires.now) {
+                self.look_around();
+            }
             for event in events.iter() {
                 self.happened(
                     event.token(),
@@ -179,6 +181,7 @@ impl Serve {
             }
             self.core.tick(self.wires.now, &mut self.wires);
             self.end_round();
+            self.look_around();
         }
     }
 
@@ -216,6 +219,7 @@ impl Serve {
         let now = self.wires.now;
         let change = self.watch.look(self.core.surroundings(), now);
         self.core.changed(change, now, &mut self.wires);
+        self.wires.send_queued();
     }
 
     fn open_mail(&mut self) {

@@ -1,7 +1,8 @@
 //! What of the host decides over answers, as it is now: nameservers, hosts file, lookup rules, the host's own name.
 //!
-//! Nothing watches the files: whoever is awake and has work looks at their status first, so an idle server never wakes up. A look costs
-//! a few system calls, so there is at most one in [`LOOK`]; while questions wait there is one every [`LOOK_WHILE_WAITING`].
+//! Nothing watches the files: whoever is awake and has work looks at their status, so an idle server never wakes up. A look costs
+//! some system calls, so while one is fresh ([`FRESH`]) the next comes when a round's answers are out, and not more often than every
+//! [`LOOK`]; while questions wait there is one every [`LOOK_WHILE_WAITING`].
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,8 +16,12 @@ use super::nsswitch::{Host, Next, Nsswitch, Walk};
 use super::resolved::{self, Resolved};
 use super::static_hosts::StaticHosts;
 
-/// The shortest time between two looks at the files.
-pub const LOOK: Duration = Duration::from_millis(10);
+/// A look that is older must come before the next answer.
+const FRESH: Duration = Duration::from_millis(200);
+/// The shortest time between two looks.
+const LOOK: Duration = Duration::from_millis(50);
+/// Whether systemd-resolved runs is found out by a connection, so less often.
+const LOOK_AT_RESOLVED: Duration = Duration::from_millis(500);
 /// The longest time between two looks while somebody waits for an answer.
 pub const LOOK_WHILE_WAITING: Duration = Duration::from_millis(200);
 
@@ -75,6 +80,7 @@ pub struct Watch {
     rules: Followed<Nsswitch>,
     resolved: Resolved,
     looked: Instant,
+    looked_at_resolved: Instant,
 }
 
 impl Watch {
@@ -86,6 +92,7 @@ impl Watch {
             rules: Followed::new(paths.nsswitch_conf, rules),
             resolved: Resolved::new(),
             looked: now,
+            looked_at_resolved: now,
         }
     }
 
@@ -109,6 +116,11 @@ impl Watch {
         }
     }
 
+    /// Whether what is known is too old for the next answer.
+    pub fn is_stale(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.looked) >= FRESH
+    }
+
     /// Looks at everything, unless that was done a moment ago, and brings `around` up to date.
     pub fn look(&mut self, around: &mut Surroundings, now: Instant) -> Change {
         if now.saturating_duration_since(self.looked) < LOOK {
@@ -124,10 +136,13 @@ impl Watch {
             (around.hosts_file, around.rules, around.own_name) = (hosts_file, rules, own_name);
             change = Change::Answers;
         }
-        let resolved = self.resolved.state(now);
-        if resolved != around.resolved {
-            around.resolved = resolved;
-            change = Change::Servers;
+        if now.saturating_duration_since(self.looked_at_resolved) >= LOOK_AT_RESOLVED {
+            self.looked_at_resolved = now;
+            let resolved = self.resolved.state(now);
+            if resolved != around.resolved {
+                around.resolved = resolved;
+                change = Change::Servers;
+            }
         }
         let nameservers = self.nameservers.current();
         if nameservers != around.nameservers {
