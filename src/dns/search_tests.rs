@@ -78,6 +78,7 @@ fn ended(turn: Option<Turn>) -> Ended {
 
 fn short(end: End) -> Ended {
     match end {
+        End::Records(records) => panic!("{records:?}"),
         End::Addresses(found) => Ended::Addresses(found.len()),
         End::Reply(reply) => Ended::Reply(reply.code(), reply.is_positive()),
         End::Code(code) => Ended::Code(code),
