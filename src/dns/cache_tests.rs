@@ -71,8 +71,7 @@ fn kept_reply(query: &[u8], reply: &[u8]) -> u64 {
     let last = Duration::from_millis(999);
     let mut has =
         |seconds: u64| cache.answer(&key, query, came + Duration::from_secs(seconds) + last, &mut Vec::new());
-    let seconds = (0..200_000).find(|seconds| !has(*seconds)).unwrap();
-    seconds
+    (0..200_000).find(|seconds| !has(*seconds)).unwrap()
 }
 
 #[test]

@@ -994,9 +994,8 @@ impl World {
             }
             Happens::Full { is } => self.wire.pool_is_full = is,
             Happens::Unreachable { server: last } => {
-                if !self.wire.unreachable.remove(&server(last)) {
-                    self.wire.unreachable.insert(server(last));
-                }
+                let (ways, server) = (&mut self.wire.unreachable, server(last));
+                let _ = ways.remove(&server) || ways.insert(server);
             }
             _ => {}
         }

@@ -64,7 +64,6 @@ fn no_name() -> Result<Vec<IpAddr>, ResolveError> {
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
     Addresses(usize),
-    Records(usize),
     Reply(ResponseCode, bool),
     Code(ResponseCode),
     Nothing,
@@ -80,10 +79,10 @@ fn ended(turn: Option<Turn>) -> Ended {
 
 fn short(end: End) -> Ended {
     match end {
+        End::Records(records) => panic!("{records:?}"),
         End::Addresses(found) => Ended::Addresses(found.len()),
         End::Reply(reply) => Ended::Reply(reply.code(), reply.is_positive()),
         End::Code(code) => Ended::Code(code),
-        End::Records(found) => Ended::Records(found.len()),
         End::Nothing => Ended::Nothing,
     }
 }
