@@ -18,8 +18,8 @@ use mio::{Interest, Registry, Token};
 /// Connections that are open at once.
 pub const MAX_OPEN: usize = 64;
 const MAX_WAITING: usize = 256;
-const MUCH: usize = 256 << 10;
-const TOO_MUCH: usize = 1 << 20;
+const MUCH: usize = 64 << 10;
+const TOO_MUCH: usize = 512 << 10;
 /// A length and a message as long as can be.
 const WHOLE: usize = 2 + 65535;
 

@@ -270,6 +270,10 @@ impl Core {
         edge: &mut impl Edge,
     ) -> Option<Turn> {
         flight.ask = Some(Ask::new(target, now));
+        if flight.search.only_explains() {
+            // Long enough for a second server; the host would not wait for this at all.
+            flight.deadline = flight.deadline.min(now + 2 * self.patience.server);
+        }
         let outcome = self.ask_on(id, flight, now, edge)?;
         self.drop_ask(id, flight, edge);
         flight.search.raw(outcome, &self.around)

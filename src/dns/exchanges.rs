@@ -1,9 +1,9 @@
 //! Questions put to nameservers over TCP: one connection, one query, one reply (RFC 1035 section 4.2.2).
 //!
-//! Limit: [`MAX_OPEN`] connections; further questions wait in a queue, in which each flight has one place for each server. Time is the
-//! core's business: it abandons what took too long.
+//! Limits: [`MAX_OPEN`] connections, [`FOR_A_SERVER`] to one server, so that a server that lets us wait delays nobody else's; further
+//! questions wait in their server's line. Time is the core's business: it abandons what took too long.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 
@@ -14,6 +14,8 @@ use super::core::FlightId;
 
 /// Connections that are open at once.
 const MAX_OPEN: usize = 64;
+/// The same to one server.
+const FOR_A_SERVER: usize = 16;
 
 /// What came of one: the reply, or nothing.
 #[derive(Debug)]
@@ -27,7 +29,9 @@ pub struct Finished {
 #[derive(Default)]
 pub struct Exchanges {
     open: HashMap<u64, Exchange>,
-    queue: VecDeque<Job>,
+    /// What waits, by flight; and whose turn it is at each server, in which flights that were abandoned may still stand.
+    waiting: HashMap<FlightId, Vec<Job>>,
+    lines: BTreeMap<SocketAddr, VecDeque<FlightId>>,
     next: u64,
     finished: Vec<Finished>,
 }
@@ -59,15 +63,14 @@ impl Exchanges {
         // A query came in one datagram or one TCP message: its length fits.
         let mut framed = (query.len() as u16).to_be_bytes().to_vec();
         framed.extend_from_slice(query);
-        self.queue.push_back(Job { flight, server, query: framed });
+        self.waiting.entry(flight).or_default().push(Job { flight, server, query: framed });
+        self.lines.entry(server).or_default().push_back(flight);
         self.start(registry, token);
     }
 
     /// Connects for those that wait, as long as there is room.
     pub fn start(&mut self, registry: &Registry, token: fn(u64) -> Token) {
-        while self.open.len() < MAX_OPEN
-            && let Some(job) = self.queue.pop_front()
-        {
+        while let Some(job) = self.next_job() {
             let id = self.next;
             self.next += 1;
             let stream = TcpStream::connect(job.server).and_then(|mut stream| {
@@ -83,6 +86,30 @@ impl Exchanges {
         }
     }
 
+    /// The first of a line that may connect now.
+    fn next_job(&mut self) -> Option<Job> {
+        if self.open.len() >= MAX_OPEN {
+            return None;
+        }
+        let open = &self.open;
+        let busy =
+            |server: &SocketAddr| open.values().filter(|exchange| exchange.job.server == *server).count();
+        for (server, line) in self.lines.iter_mut().filter(|(server, _)| busy(server) < FOR_A_SERVER) {
+            while let Some(flight) = line.pop_front() {
+                let Some(jobs) = self.waiting.get_mut(&flight) else { continue };
+                if let Some(at) = jobs.iter().position(|job| job.server == *server) {
+                    let job = jobs.swap_remove(at);
+                    if jobs.is_empty() {
+                        self.waiting.remove(&flight);
+                    }
+                    return Some(job);
+                }
+            }
+        }
+        self.lines.retain(|_, line| !line.is_empty());
+        None
+    }
+
     /// Something can be done on a connection.
     pub fn ready(&mut self, id: u64) {
         let Some(exchange) = self.open.get_mut(&id) else { return };
@@ -96,10 +123,10 @@ impl Exchanges {
         }
     }
 
-    /// Closes the flight's connections and forgets its places in the queue.
+    /// Closes the flight's connections and forgets what of it waits.
     pub fn abandon(&mut self, flight: FlightId) {
         self.open.retain(|_, exchange| exchange.job.flight != flight);
-        self.queue.retain(|job| job.flight != flight);
+        self.waiting.remove(&flight);
     }
 
     /// One that is over.

@@ -139,6 +139,11 @@ impl Search {
         (search, Err(Need::Records))
     }
 
+    /// Whether the host has said its last word, and what is asked now only explains it.
+    pub fn only_explains(&self) -> bool {
+        matches!(self.stage, Stage::Code { .. } | Stage::Naming { .. } | Stage::Confirming)
+    }
+
     /// Whether the answer may be kept: it came from nameservers alone.
     pub fn may_be_kept(&self) -> bool {
         !self.asked_system

@@ -148,6 +148,8 @@ impl Serve {
                 );
                 self.core.begin_anew();
                 self.wires.connections.close_all();
+                // What woke us has not been looked at to its end.
+                (self.more_datagrams, self.more_connections) = (true, true);
             }
         }
     }
@@ -239,12 +241,14 @@ impl Serve {
     }
 
     fn take_datagrams(&mut self) {
+        let mut failed = 0;
         for _ in 0..ROUNDS {
             let taken = match self.questions.receive(&self.wires.udp) {
                 Ok(taken) => taken,
                 // The error of an earlier reply (its client is gone) is no reason to stop.
                 Err(error) => {
                     self.wires.trouble("receive a question", &error);
+                    failed += 1;
                     continue;
                 }
             };
@@ -257,10 +261,13 @@ impl Serve {
                 return;
             }
         }
+        // Nothing but errors: the next event will tell, and until then there is no use in trying.
+        self.more_datagrams = failed < ROUNDS;
     }
 
     fn take_replies(&mut self, port: PortId) {
-        loop {
+        let mut failed = 0;
+        while failed < ROUNDS {
             let Some(socket) = self.wires.ports.get(port) else { return };
             match self.replies.receive(socket) {
                 Ok(taken) => {
@@ -272,6 +279,7 @@ impl Serve {
                     }
                 }
                 Err(error) => {
+                    failed += 1;
                     self.wires.trouble("receive a nameserver's reply", &error);
                     self.core.refused(port, self.wires.now, &mut self.wires);
                 }
