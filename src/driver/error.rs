@@ -48,6 +48,12 @@ pub enum DriverError {
         #[source]
         source: std::io::Error,
     },
+    #[error("cannot connect to the network at `{}`", socket.display())]
+    Network {
+        socket: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     /// Upstream's words.
     #[error("swtpm not found in PATH: exec: \"swtpm\": executable file not found in $PATH")]
     NoTpm,

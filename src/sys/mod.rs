@@ -2,9 +2,12 @@
 
 #![allow(unsafe_code, reason = "this room is where unsafe lives")]
 
+pub mod hangup;
 pub mod interrupt;
 pub mod local_time;
 pub mod pidfd;
+#[cfg(target_os = "linux")]
+pub mod received_fd;
 pub mod resolve;
 pub mod spawn;
 pub mod terminal;
