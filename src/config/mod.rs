@@ -23,6 +23,7 @@ pub mod invalid;
 #[cfg(test)]
 mod load_tests;
 pub mod mac;
+pub mod managed;
 pub mod merge;
 pub mod name;
 pub mod networks;
