@@ -131,7 +131,7 @@ fn templates() -> Vec<String> {
 }
 
 fn networks(home: &Home) -> Vec<String> {
-    let known = home.known_networks().unwrap_or_else(|_| KnownNetwork::defaults());
+    let known = home.defined_networks().unwrap_or_else(|_| KnownNetwork::defaults());
     let mut names: Vec<String> = known.into_iter().map(|network| network.name).collect();
     names.sort();
     names

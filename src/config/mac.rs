@@ -24,6 +24,16 @@ pub fn length(text: &str) -> Option<usize> {
     matches!(bytes, 6 | 8 | 20).then_some(bytes)
 }
 
+/// The bytes of an address of 6; `None` for other texts.
+pub fn bytes(text: &str) -> Option<[u8; 6]> {
+    let canonical = canonical(text)?;
+    let mut bytes = [0; 6];
+    for (byte, digits) in bytes.iter_mut().zip(canonical.split(':')) {
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(bytes)
+}
+
 /// The same address as `aa:bb:cc:dd:ee:ff`, which is how kernels print it; `None` for a text that is no address of 6 bytes.
 pub fn canonical(text: &str) -> Option<String> {
     if length(text) != Some(6) {
@@ -52,6 +62,7 @@ mod tests {
             assert_eq!(canonical(text).as_deref(), Some("02:ab:cd:ef:00:01"), "{text}");
         }
         assert_eq!(canonical("02:00:00:00:00:00:00:01"), None);
+        assert_eq!(bytes("02-AB-cd-ef-00-01"), Some([2, 0xab, 0xcd, 0xef, 0, 1]));
     }
 
     #[test]

@@ -105,6 +105,9 @@ impl DriverError {
                 Some(packaging) => format!("run `{}`", packaging.install(Wanted::Swtpm)),
                 None => "install swtpm".to_owned(),
             }),
+            DriverError::Network { .. } => Some(
+                "is its daemon running? `limactl network status` knows those of `networks.yaml`".to_owned(),
+            ),
             DriverError::TooOld { .. } => Some("install a newer QEMU".to_owned()),
             DriverError::NoAccel { .. } => {
                 Some("set `LIMA_QEMU_ACCEL=tcg` to emulate in software".to_owned())

@@ -123,7 +123,12 @@ impl Vm {
         self.pid
     }
 
-    /// The connections to networks that this VM could not make again, for whoever wants to learn of their end.
+    /// The connections to networks that this VM could not make again.
+    pub fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// The same, for whoever wants to learn of their end.
     pub fn take_links(&mut self) -> Vec<Link> {
         std::mem::take(&mut self.links)
     }

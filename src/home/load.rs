@@ -75,12 +75,12 @@ impl Home {
         Ok(ConfigFiles {
             defaults: read("default", self.default_yaml())?,
             overrides: read("override", self.override_yaml())?,
-            networks: self.known_networks()?,
+            networks: self.defined_networks()?,
         })
     }
 
     /// What is in `networks.yaml`, or in the file that would be made. A file that cannot be understood has none that could be used.
-    pub fn known_networks(&self) -> Result<Vec<KnownNetwork>, super::Error> {
+    pub fn defined_networks(&self) -> Result<Vec<KnownNetwork>, super::Error> {
         let Some(text) = read_optional(&self.networks_yaml())? else {
             return Ok(KnownNetwork::defaults());
         };

@@ -45,13 +45,14 @@ pub(super) async fn live(
             monitor: claim.dir.qmp_socket(),
             scratch: claim.dir.file("screenshot.tmp"),
         },
+        nics: prepared.nics.clone(),
     }));
     let _api = prepared
         .listener
         .take()
         .map(|listener| Task(tokio::task::spawn_local(api::serve(listener, answers.clone()))));
     // An end that an interrupt brought is no failure.
-    let vm = match launch(&request, &claim, &mut prepared, &mut inbox).await {
+    let mut vm = match launch(&request, &claim, &mut prepared, &mut inbox).await {
         Ok(Some(vm)) => vm,
         other => {
             let failure = other.err();
@@ -68,6 +69,8 @@ pub(super) async fn live(
             "Running in plain mode. Mounts, dynamic port forwarding, containerd, etc. will be ignored. Guest agent will not be running."
         );
     }
+    let (links, nics, name) = (vm.take_links(), prepared.nics.clone(), request.name.clone());
+    let nic_watch = tokio::task::spawn_local(async move { nics.watch(links, &name).await });
     let mut agent = Agent {
         state: State::Starting,
         vm,
@@ -83,6 +86,9 @@ pub(super) async fn live(
         failure: None,
     };
     agent.run().await;
+    // Closes the connections: a daemon must not count them any more.
+    nic_watch.abort();
+    let _ = nic_watch.await;
     screen::remove(&claim.dir);
     fetch::remove_copies(&prepared.config.copy_to_host);
     let _ = crate::home::remove_if_present(&request.socket);

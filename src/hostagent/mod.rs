@@ -27,6 +27,7 @@ mod ini;
 mod launch;
 mod live;
 mod machine;
+mod nics;
 mod prepare;
 mod progress;
 mod remote;
@@ -35,6 +36,7 @@ mod screen;
 pub mod screenshot;
 mod serial;
 pub mod state;
+mod taps;
 mod values;
 
 use std::io::Write;
@@ -45,6 +47,7 @@ use crate::home::Home;
 use crate::process::daemon::Readiness;
 
 pub use error::Error;
+pub use nics::{NicReport, Way};
 pub use values::cloud_config;
 
 /// What the hidden command `hostagent` was asked to do.

@@ -7,12 +7,14 @@ use std::time::SystemTime;
 use tokio::net::UnixListener;
 
 use super::edits::Edit;
+use super::nics::Nics;
 use super::remote::{ADDRESS, Remote};
 use super::requirements::Requirements;
 use super::screen;
 use super::values::{GATEWAY, GUEST, Start, dot_ssh, seed_values};
 use super::{Error, Request};
 use crate::config::file_format::FileFormat;
+use crate::config::managed::ManagedNetworks;
 use crate::config::resolved::{Provision, ProvisionMode};
 use crate::config::{Config, name, version};
 use crate::dns::{self, StaticHosts};
@@ -69,6 +71,10 @@ pub(super) struct Prepared {
     pub listener: Option<UnixListener>,
     /// Serves until it is dropped.
     pub dns: Option<dns::Handle>,
+    /// The networks of `networks.yaml`; `None` where the instance is on none of them.
+    pub managed: Option<ManagedNetworks>,
+    /// What becomes of the NICs.
+    pub nics: Nics,
     options: Vec<String>,
     /// Freed when this is dropped, which is after the VM is gone.
     pub disks: disks::Attached,
@@ -80,6 +86,8 @@ pub(super) fn prepare(request: &Request, claim: &Claim) -> Result<Prepared, Erro
     let loaded = request.home.load(dir, host)?;
     let config = loaded.config;
     let hostname = name::hostname(&request.name);
+    let on_networks = config.networks.iter().any(|network| network.attachment.network().is_some());
+    let managed = on_networks.then(|| request.home.managed_networks(host)).transpose()?;
     let disks = disks::attach(&request.home, dir, &config.additional_disks)?;
     let (ssh_port, any_port) = choose_ssh_port(&config, dir, &request.name)?;
     let (dns, dns_ports) = start_resolver(&config, &request.name)?;
@@ -103,9 +111,22 @@ pub(super) fn prepare(request: &Request, claim: &Claim) -> Result<Prepared, Erro
         copies: config.copy_to_host.clone(),
         forward_agent: config.ssh.forward_agent,
     };
+    let nics = Nics::new(dir.qmp_socket());
     let listener = Some(listen(&request.socket)?);
     tracing::info!("hostagent socket created at {}", request.socket.display());
-    Ok(Prepared { config, hostname, ssh_port, any_port, requirements, listener, dns, options, disks })
+    Ok(Prepared {
+        config,
+        hostname,
+        ssh_port,
+        any_port,
+        requirements,
+        listener,
+        dns,
+        managed,
+        nics,
+        options,
+        disks,
+    })
 }
 
 impl Prepared {

@@ -70,8 +70,7 @@ pub(super) fn seed_values(
 }
 
 fn nics(config: &Config) -> Vec<seed::Nic> {
-    let first =
-        seed::Nic { name: "eth0".into(), mac: config.mac_address.clone(), metric: FIRST_NIC_METRIC };
+    let first = seed::Nic { name: "eth0".into(), mac: config.mac_address.clone(), metric: FIRST_NIC_METRIC };
     let more = config.networks.iter().map(|network| seed::Nic {
         name: network.interface.clone(),
         mac: network.mac_address.clone(),

@@ -9,8 +9,11 @@ use std::os::fd::AsFd;
 #[cfg(target_os = "linux")]
 pub async fn wait(socket: impl AsFd) -> io::Result<()> {
     use tokio::io::{Interest, unix::AsyncFd};
+    let own = socket.as_fd().try_clone_to_owned()?;
     // Out-of-band data do not exist here, so nothing but the end is ever reported.
-    let watched = AsyncFd::with_interest(socket.as_fd().try_clone_to_owned()?, Interest::PRIORITY)?;
+    // SAFETY: an `OwnedFd` gives the same open descriptor for as long as it lives, and `watched` owns it.
+    let watched =
+        unsafe { AsyncFd::register_with_interest(own, Interest::PRIORITY) }.map_err(io::Error::from)?;
     watched.ready(Interest::PRIORITY).await.map(drop)
 }
 
