@@ -115,7 +115,7 @@ fn resolve_networks(entries: &[written::Network], host: &HostFacts) -> Vec<Netwo
             attachment,
             interface: entry.interface.clone().unwrap_or_default(),
             mac_address: mac::canonical(&address).unwrap_or(address),
-            metric: entry.metric.and_then(|metric| u32::try_from(metric).ok()).unwrap_or(100),
+            metric: entry.metric.unwrap_or(100),
         })
     };
     entries.iter().enumerate().filter_map(resolve).collect()

@@ -20,7 +20,8 @@ use crate::sys::resolve::{Family, ResolveError};
 
 /// Everything that answers need, for all clients.
 pub struct Engine {
-    static_hosts: StaticHosts,
+    /// Replaced as a whole while questions are answered.
+    static_hosts: Arc<Mutex<Arc<StaticHosts>>>,
     ipv6: bool,
     hosts_file: Mutex<Followed<HostsFile>>,
     upstream: Arc<Upstream>,
@@ -34,7 +35,7 @@ impl Engine {
         let hosts_file = Followed::<HostsFile>::new(settings.hosts_file, HostsFile::parse);
         let nameservers = Nameservers::new(settings.resolv_conf, settings.nameserver_port, own);
         Engine {
-            static_hosts: settings.hosts,
+            static_hosts: Arc::new(Mutex::new(Arc::new(settings.hosts))),
             ipv6: settings.ipv6,
             hosts_file: Mutex::new(hosts_file),
             upstream: Arc::new(Upstream::new(nameservers, settings.patience)),
@@ -43,14 +44,20 @@ impl Engine {
         }
     }
 
+    /// Where the static names can be replaced.
+    pub fn static_hosts(&self) -> Arc<Mutex<Arc<StaticHosts>>> {
+        self.static_hosts.clone()
+    }
+
     /// What can be said at once. Does not wait (but may read the hosts file, if it has changed).
     pub fn look(&self, bytes: &[u8]) -> Step {
         // The value inside is replaced in one step, so a panic elsewhere cannot have spoilt it.
         let hosts_file = self.hosts_file.lock().unwrap_or_else(PoisonError::into_inner).current();
         let own_name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
         let own_name = own_name.unwrap_or_default().to_ascii_lowercase();
+        let static_hosts = self.static_hosts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let view = View {
-            static_hosts: &self.static_hosts,
+            static_hosts: &static_hosts,
             hosts_file: &hosts_file,
             own_name: &own_name,
             ipv6: self.ipv6,

@@ -32,7 +32,7 @@ mod listen;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -126,6 +126,7 @@ impl Server {
         let runtime = runtime.map_err(start_error)?;
         let tcp_idle = settings.tcp_idle;
         let engine = Arc::new(engine::Engine::new(settings, vec![self.udp_address, self.tcp_address]));
+        let static_hosts = engine.static_hosts();
         let (udp, tcp) = {
             // Registering a socket needs the runtime around.
             let _inside = runtime.enter();
@@ -142,7 +143,7 @@ impl Server {
             });
         };
         let thread = std::thread::Builder::new().name("dns".into()).spawn(serve).map_err(start_error)?;
-        Ok(Handle { stop: Some(stop), thread: Some(thread) })
+        Ok(Handle { stop: Some(stop), thread: Some(thread), static_hosts })
     }
 }
 
@@ -151,6 +152,14 @@ impl Server {
 pub struct Handle {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    static_hosts: Arc<Mutex<Arc<StaticHosts>>>,
+}
+
+impl Handle {
+    /// Replaces the static names. Questions that arrive after this see the new ones.
+    pub fn set_hosts(&self, hosts: StaticHosts) {
+        *self.static_hosts.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(hosts);
+    }
 }
 
 impl Drop for Handle {

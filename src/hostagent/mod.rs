@@ -27,6 +27,7 @@ mod ini;
 mod launch;
 mod live;
 mod machine;
+mod neighbours;
 mod nics;
 mod prepare;
 mod progress;

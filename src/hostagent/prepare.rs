@@ -174,20 +174,35 @@ fn start_resolver(config: &Config, name: &str) -> Result<(Option<dns::Handle>, (
     if !config.host_resolver.enabled {
         return Ok((None, (0, 0)));
     }
-    let mut hosts = config.host_resolver.hosts.clone();
-    let own = name::hostname(name);
-    hosts.retain(|key, _| {
-        let key = key.trim_end_matches('.');
-        ![own.as_str(), "host.lima.internal"].iter().any(|ours| key.eq_ignore_ascii_case(ours))
-    });
-    hosts.insert("host.lima.internal".to_owned(), GATEWAY.to_string());
-    hosts.insert(format!("{own}.internal"), GUEST.to_string());
-    hosts.insert(own, GUEST.to_string());
-    let hosts = StaticHosts::new(hosts.iter().map(|(name, target)| (name.as_str(), target.as_str())))?;
+    let hosts = static_hosts(config, name, &[])?;
     let server = dns::Server::bind()?;
     let ports = (server.udp_port(), server.tcp_port());
     let handle = server.start(dns::Settings::new(hosts, config.host_resolver.ipv6))?;
     Ok((Some(handle), ports))
+}
+
+/// What the resolver knows by itself: the user's names, which win over those of `neighbours`, then the host and the guest.
+pub(super) fn static_hosts(
+    config: &Config,
+    name: &str,
+    neighbours: &[(String, String)],
+) -> Result<StaticHosts, dns::StaticHostsError> {
+    let own = name::hostname(name);
+    let guest = GUEST.to_string();
+    let fixed = [
+        ("host.lima.internal".to_owned(), GATEWAY.to_string()),
+        (format!("{own}.internal"), guest.clone()),
+        (own, guest),
+    ];
+    let is_fixed = |key: &String| {
+        let key = key.trim_end_matches('.');
+        fixed.iter().any(|(ours, _)| key.eq_ignore_ascii_case(ours))
+    };
+    let written = config.host_resolver.hosts.iter().filter(|(key, _)| !is_fixed(key));
+    let neighbours = neighbours.iter().map(|(name, address)| (name, address));
+    let fixed = fixed.iter().map(|(name, address)| (name, address));
+    let all = neighbours.chain(written).chain(fixed);
+    StaticHosts::new(all.map(|(name, target)| (name.as_str(), target.as_str())))
 }
 
 fn profile(request: &Request, config: &Config, dir: &InstanceDir, client: ssh::ClientFacts) -> ssh::Profile {

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "this room is where unsafe lives")]
 
+pub mod changes;
 pub mod hangup;
 pub mod interrupt;
 pub mod local_time;
