@@ -10,7 +10,7 @@
 
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -36,7 +36,8 @@ pub struct NicReport {
     /// Of `networks.yaml`; absent for `socket:`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
-    /// Where the daemon listens.
+    /// Where the daemon listens; empty for a device.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub socket: PathBuf,
     pub way: Way,
     /// False: no frame passes. Absent where nobody could say.
@@ -44,6 +45,10 @@ pub struct NicReport {
     pub connected: Option<bool>,
     #[serde(skip)]
     number: u32,
+}
+
+fn is_empty(path: &Path) -> bool {
+    path.as_os_str().is_empty()
 }
 
 /// How a NIC reaches its network.
