@@ -192,7 +192,7 @@ impl Lab {
     }
 
     fn lease(&self, mac: &str, address: &str) {
-        let text = json!({"leases": [{"mac": mac, "address": address, "expires": 99_999_999_999u64}]});
+        let text = json!([{"mac": mac, "ip": address, "hostname": "", "expires": 99_999_999_999u64}]);
         let fresh = self.run.join("fresh");
         fs::write(&fresh, text.to_string()).unwrap();
         fs::rename(fresh, self.run.join("lab_leases.json")).unwrap();
@@ -233,7 +233,7 @@ fn the_vm_has_the_tap_that_the_daemon_hands_out_and_nobody_else_has() {
 fn a_daemon_that_refuses_is_quoted_with_its_network_and_the_next_command() {
     let world = World::new();
     let lab = Lab::new(&world);
-    lab.answer(|mut client| client.write_all(b"there is no more room\n").unwrap());
+    lab.answer(|mut client| client.write_all(b"Ethere is no more room\n").unwrap());
     let file = world.file_of("x", ON_LAB);
     let seen = world.limactl(["start", &file]).seen().ended_with(1);
     seen.says("network `lab` gives this NIC no device (`<W>/run/lab_tap.sock`): there is no more room (hint: run `limactl network status lab`)").done();

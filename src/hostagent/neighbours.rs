@@ -163,26 +163,20 @@ fn read_leases(path: &std::path::Path) -> Vec<Lease> {
     home::read_text(path).map(|text| parse_leases(&text)).unwrap_or_default()
 }
 
-/// The file as the daemon writes it. What is not understood is left out.
+/// The file as the daemon writes it: a list of `{"mac","ip","hostname","expires"}`. What is not understood is left out.
 fn parse_leases(text: &str) -> Vec<Lease> {
-    #[derive(Deserialize)]
-    struct File {
-        leases: Vec<serde_json::Value>,
-    }
     #[derive(Deserialize)]
     struct Entry {
         mac: String,
-        address: Ipv4Addr,
+        ip: Ipv4Addr,
         expires: u64,
     }
-    let Ok(file) = serde_json::from_str::<File>(text) else { return Vec::new() };
-    let entries = file.leases.into_iter().filter_map(|entry| serde_json::from_value::<Entry>(entry).ok());
-    entries
-        .filter_map(|entry| {
-            let mac = mac::canonical(&entry.mac)?;
-            Some(Lease { mac, address: entry.address, expires: entry.expires })
-        })
-        .collect()
+    let Ok(entries) = serde_json::from_str::<Vec<serde_json::Value>>(text) else { return Vec::new() };
+    let lease = |entry: serde_json::Value| {
+        let entry: Entry = serde_json::from_value(entry).ok()?;
+        Some(Lease { mac: mac::canonical(&entry.mac)?, address: entry.ip, expires: entry.expires })
+    };
+    entries.into_iter().filter_map(lease).collect()
 }
 
 /// The names of `stations` at the time `now`. `order` are the networks of the instance that asks.

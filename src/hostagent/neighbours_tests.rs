@@ -53,20 +53,19 @@ fn of_several_shared_networks_the_first_of_the_one_who_asks_counts() {
 
 #[test]
 fn a_file_of_leases_is_read_as_far_as_it_is_understood() {
-    let text = r#"{"network":"n","leases":[
-        {"mac":"52:55:55:AA:bb:01","address":"10.0.0.2","hostName":"lima-x","expires":5},
-        {"mac":"nonsense","address":"10.0.0.3","expires":5},
-        {"mac":"52:55:55:aa:bb:02","address":"fd00::1","expires":5}, 7]}"#;
+    let text = r#"[{"mac":"52:55:55:AA:bb:01","ip":"10.0.0.2","hostname":"lima-x","expires":5},
+        {"mac":"nonsense","ip":"10.0.0.3","hostname":"","expires":5},
+        {"mac":"52:55:55:aa:bb:02","ip":"fd00::1","hostname":"","expires":5}, 7]"#;
     let expected = Lease { mac: "52:55:55:aa:bb:01".into(), address: [10, 0, 0, 2].into(), expires: 5 };
     assert_eq!(parse_leases(text), [expected]);
-    for text in ["", "[]", "{\"leases\":7}", "{\"leases\":"] {
+    for text in ["", "[]", "{\"leases\":[]}", "[{\"mac\":"] {
         assert_eq!(parse_leases(text), []);
     }
 }
 
 proptest! {
     #[test]
-    fn any_file_is_read_without_harm(text in ".{0,200}|\\{\"leases\":\\[(\\{\"mac\":\"[0-9a-f:]{0,20}\",\"address\":\"[0-9.]{0,12}\",\"expires\":[0-9]{1,25}\\},?){0,3}\\]\\}") {
+    fn any_file_is_read_without_harm(text in ".{0,200}|\\[(\\{\"mac\":\"[0-9a-f:]{0,20}\",\"ip\":\"[0-9.]{0,12}\",\"expires\":[0-9]{1,25}\\},?){0,3}\\]") {
         parse_leases(&text);
     }
 }
@@ -101,9 +100,9 @@ impl World {
     }
 
     fn lease(&self, mac: &str, address: &str) {
-        let text = format!(
-            "{{\"leases\":[{{\"mac\":\"{mac}\",\"address\":\"{address}\",\"expires\":99999999999}}]}}"
-        );
+        let entry =
+            serde_json::json!({ "mac": mac, "ip": address, "hostname": "", "expires": 99_999_999_999u64 });
+        let text = format!("[{entry}]\n");
         let fresh = self.folder.path().join("run/fresh");
         std::fs::write(&fresh, text).unwrap();
         std::fs::rename(fresh, &self.networks[0].leases).unwrap();

@@ -1,7 +1,7 @@
 //! A tap device for a NIC, asked of the network's daemon.
 //!
 //! The daemon of Linux answers a connection to `<varRun>/<network>_tap.sock` with one byte and a descriptor (`SCM_RIGHTS`); one that refuses
-//! sends words and no descriptor, or closes. Without that socket there is only the stream protocol: that is so on macOS.
+//! sends `E`, its reason and no descriptor, or closes. Without that socket there is only the stream protocol: that is so on macOS.
 //!
 //! A tap device ends with its last owner, which is the VM. A macvtap device (a `bridged` network on a physical interface) is an interface of
 //! the host that outlives its descriptor: the daemon removes it at the end of the connection, so the VM's process inherits that too. The
@@ -86,7 +86,7 @@ mod linux {
 
     /// What the daemon said, in one line.
     fn refusal(words: &[u8]) -> io::Error {
-        let text = String::from_utf8_lossy(words);
+        let text = String::from_utf8_lossy(words.strip_prefix(b"E").unwrap_or(words));
         let text: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         io::Error::other(if text.is_empty() { "its daemon closed the connection".to_owned() } else { text })
     }
@@ -147,7 +147,7 @@ mod linux {
             let silent = told(drop);
             assert!(silent.starts_with("network `n` gives this NIC no device (`/"), "{silent}");
             assert!(silent.ends_with("n_tap.sock`): its daemon closed the connection"), "{silent}");
-            let words = told(|mut stream| stream.write_all(b"no tap:\nbusy\n").unwrap());
+            let words = told(|mut stream| stream.write_all(b"Eno tap:\nbusy\n").unwrap());
             assert!(words.ends_with("): no tap: busy"), "{words}");
         }
 
