@@ -3,7 +3,7 @@
 //! ```text
 //!        a ──tap──┐                 ┌──tap── b      lima0, lima:shared
 //!        a ──tap──┤   bridges of    ├──tap── b      lima1, lima:host
-//!        a ─stream┘  socket_vmnet   └─stream─ b     lima2, socket: of the daemon of `host`
+//!        a ─stream─  somebody else's ─stream─ b     lima2, socket:
 //!        a ─macvtap── up0 ═ up1 (outside) ── macvtap─ b   lima3, lima:bridged
 //! ```
 
@@ -18,7 +18,7 @@ const NETWORKS: &str = r#"
 networks:
 - lima: shared
 - lima: host
-- socket: /run/lima/socket_vmnet.host
+- socket: /run/own.sock
 - lima: bridged
 "#;
 
@@ -27,6 +27,8 @@ const PLACE: &str = r#"
 set -e
 mount -t tmpfs -o mode=755 none /run
 mount -t tmpfs -o mode=755 none /opt
+# The links of this place, not those of the machine.
+mount -t sysfs none /sys
 mkdir -p /opt/socket_vmnet/bin
 install -m 755 "$1" /opt/socket_vmnet/bin/socket_vmnet
 ip link set lo up
@@ -49,6 +51,9 @@ networks:
   bridged: {mode: bridged, interface: up0}
 "#;
 
+/// A network that nobody manages.
+const OWN: &str = "/opt/socket_vmnet/bin/socket_vmnet --vmnet-mode=host --vmnet-gateway=192.168.107.1 --socket-group=root --pidfile=/run/own.pid /run/own.sock";
+
 /// The namespaces, as long as this value lives.
 struct Place<'a> {
     world: &'a World,
@@ -63,9 +68,12 @@ impl Place<'_> {
             say("skipped: guests on managed networks, because only root can make bridges for them");
             return None;
         }
+        // Beside limactl, where cargo puts both.
+        let daemon = Path::new(env!("CARGO_BIN_EXE_limactl")).with_file_name("socket_vmnet");
+        assert!(daemon.exists(), "cargo has built {}", daemon.display());
         let words = ["--net", "--mount", "--propagation", "private", "sh", "-c", PLACE, "sh"];
         let mut command = world.command("unshare");
-        command.args(words).arg(env!("CARGO_BIN_EXE_socket_vmnet")).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args(words).arg(daemon).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut keeper = command.spawn().expect("unshare is there (package util-linux)");
         let mut line = String::new();
         let stdout = keeper.stdout.take().expect("it is piped");
@@ -85,6 +93,15 @@ impl Place<'_> {
         let mut command = self.command("env");
         command.arg("--default-signal=INT").arg(env!("CARGO_BIN_EXE_limactl")).args(words);
         Run::new(command, self.world.root()).own_accelerator()
+    }
+
+    /// Starts the network that nobody manages, and waits until it serves. It ends with the World, or by its number.
+    fn start_own(&self) -> i32 {
+        let script = format!(
+            "{OWN} >/run/own.log 2>&1 </dev/null & echo $!; while ! test -S /run/own.sock; do sleep 0.1; done"
+        );
+        let pid = self.host_says(&script);
+        pid.parse().unwrap_or_else(|_| panic!("{pid}: {}", self.host_says("cat /run/own.log")))
     }
 
     /// What a script on the host prints.
@@ -123,7 +140,8 @@ impl Place<'_> {
 
     /// What the agent of an instance says of its NICs.
     fn nics(&self, name: &str) -> serde_json::Value {
-        let mut stream = std::os::unix::net::UnixStream::connect(self.world.instance_file(name, "ha.sock")).unwrap();
+        let mut stream =
+            std::os::unix::net::UnixStream::connect(self.world.instance_file(name, "ha.sock")).unwrap();
         std::io::Write::write_all(&mut stream, b"GET /v1/nics HTTP/1.0\r\nHost: x\r\n\r\n").unwrap();
         let mut text = String::new();
         std::io::Read::read_to_string(&mut stream, &mut text).unwrap();
@@ -145,6 +163,7 @@ pub(super) fn two_guests(folder: &Path) {
     for name in ["a", "b"] {
         place.limactl(&["create", "--name", name, &file]).seen().succeeded().done();
     }
+    let own = place.start_own();
     let starts = ["a", "b"].map(|name| place.limactl(&["start", name]).begin());
     let starts = starts.map(|start| start.end());
     for start in &starts {
@@ -155,6 +174,7 @@ pub(super) fn two_guests(folder: &Path) {
     named(&mut promises, &place);
     bridged(&mut promises, &place);
     killed(&mut promises, &place);
+    cut(&mut promises, &place, own);
     stopped(&mut promises, &place);
     promises.end();
     drop(place);
@@ -164,7 +184,9 @@ pub(super) fn two_guests(folder: &Path) {
 fn addressed(promises: &mut Promises, place: &Place) {
     promises.keep("each guest has an address on each network, and the host reaches it there", || {
         for name in ["a", "b"] {
-            for (interface, network) in [("lima0", "192.168.105."), ("lima1", "192.168.106."), ("lima2", "192.168.106.")] {
+            for (interface, network) in
+                [("lima0", "192.168.105."), ("lima1", "192.168.106."), ("lima2", "192.168.107.")]
+            {
                 let address = place.address(name, interface);
                 assert!(address.starts_with(network), "{name} {interface}: {address}");
                 let banner = place.host_says(&format!(
@@ -180,12 +202,19 @@ fn addressed(promises: &mut Promises, place: &Place) {
         let socket = if place.qemu_reconnects() { "stream" } else { "socket" };
         assert_eq!(ways, ["tap", "tap", socket, "tap"], "{nics}");
     });
-    promises.keep("the default route is that of the first network that has one, and the first NIC's stands behind it", || {
-        let routes = place.guest_says("a", "ip -o route show default | sed 's/.* dev \\([^ ]*\\) .*metric \\([0-9]*\\).*/\\1 \\2/'");
-        assert_eq!(routes, "lima0 100\neth0 200");
-    });
+    promises.keep(
+        "the default route is that of the first network that has one, and the first NIC's stands behind it",
+        || {
+            let routes = place.guest_says(
+                "a",
+                "ip -o route show default | sed 's/.* dev \\([^ ]*\\) .*metric \\([0-9]*\\).*/\\1 \\2/'",
+            );
+            assert_eq!(routes, "lima0 100\neth0 200");
+        },
+    );
     promises.keep("the guest asks one nameserver, by its first NIC", || {
-        let servers = place.guest_says("a", "resolvectl dns | sed -n 's/^Link [0-9]* (\\(.*\\)):\\(.*\\)/\\1\\2/p' | sort");
+        let servers = place
+            .guest_says("a", "resolvectl dns | sed -n 's/^Link [0-9]* (\\(.*\\)):\\(.*\\)/\\1\\2/p' | sort");
         assert_eq!(servers, "eth0 192.168.5.3\nlima0\nlima1\nlima2\nlima3");
     });
 }
@@ -194,7 +223,8 @@ impl Place<'_> {
     /// Whether this machine's QEMU comes back to a stream socket.
     fn qemu_reconnects(&self) -> bool {
         let version = self.host_says(&format!("qemu-system-{} --version", std::env::consts::ARCH));
-        let major = version.split("version ").nth(1).and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+        let major =
+            version.split("version ").nth(1).and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
         major.is_some_and(|major| major >= 8)
     }
 }
@@ -204,7 +234,9 @@ fn named(promises: &mut Promises, place: &Place) {
         let address = place.address("b", "lima0");
         for name in ["lima-b.internal", "lima-b", "LIMA-B.Internal"] {
             let script = format!("getent ahostsv4 {name} | head -n 1 | cut -d' ' -f1");
-            until(&format!("`{name}` is known"), || place.guest_says("a", &format!("{script} || true")) == address);
+            until(&format!("`{name}` is known"), || {
+                place.guest_says("a", &format!("{script} || true")) == address
+            });
         }
         let back = place.guest_says("a", &format!("getent hosts {address}"));
         assert!(back.contains("lima-b"), "{back}");
@@ -226,7 +258,10 @@ fn bridged(promises: &mut Promises, place: &Place) {
         };
         let (a, b) = (link_local("a"), link_local("b"));
         let outside = place.host_says("ip -6 -o addr show dev up1 scope link | sed 's/.* inet6 //; s,/.*,,'");
-        assert!(a.starts_with("fe80:") && b.starts_with("fe80:") && outside.starts_with("fe80:"), "{a} {b} {outside}");
+        assert!(
+            a.starts_with("fe80:") && b.starts_with("fe80:") && outside.starts_with("fe80:"),
+            "{a} {b} {outside}"
+        );
         for target in [&b, &outside] {
             place.guest_says("a", &format!("ping -6 -c 2 -W 20 {target}%lima3"));
         }
@@ -249,18 +284,25 @@ fn killed(promises: &mut Promises, place: &Place) {
         let seen = going.end();
         assert!(seen.stdout.contains("60 packets transmitted, 60 received, 0% packet loss"), "{seen:#?}");
     });
-    promises.keep("a NIC on a socket is back, or told to be cut where QEMU cannot connect again", || {
-        kill(place.daemon("host"));
-        if place.qemu_reconnects() {
-            until("QEMU is connected again", || place.nics("a")[2]["connected"] == true);
-        } else {
-            until("the agent knows", || place.nics("a")[2]["connected"] == false);
-            let log = std::fs::read_to_string(place.world.instance_file("a", "ha.stderr.log")).unwrap();
-            assert_eq!(log.matches("NIC `lima2` is cut: ").count(), 1, "{log}");
-        }
-        let address = place.address("b", "lima1");
-        place.guest_says("a", &format!("ping -c 2 -W 20 -I lima1 {address}"));
-    });
+}
+
+fn cut(promises: &mut Promises, place: &Place, own: i32) {
+    promises.keep(
+        "a NIC on a socket is back with its daemon, or told to be cut where QEMU cannot connect again",
+        || {
+            kill(own);
+            until("the NIC is cut", || place.nics("a")[2]["connected"] == false);
+            place.start_own();
+            if place.qemu_reconnects() {
+                until("QEMU is connected again", || place.nics("a")[2]["connected"] == true);
+            } else {
+                let log = std::fs::read_to_string(place.world.instance_file("a", "ha.stderr.log")).unwrap();
+                assert_eq!(log.matches("NIC `lima2` is cut: ").count(), 1, "{log}");
+            }
+            let address = place.address("b", "lima1");
+            place.guest_says("a", &format!("ping -c 2 -W 20 -I lima1 {address}"));
+        },
+    );
 }
 
 fn kill(pid: i32) {
@@ -273,6 +315,8 @@ fn stopped(promises: &mut Promises, place: &Place) {
         assert!(crate::support::processes::lives(place.daemon("shared")), "`b` still uses it");
         place.limactl(&["stop", "b"]).seen().succeeded().done();
         until("no daemon runs", || place.host_says("ls /run/lima | grep -c pid").starts_with('0'));
+        place.host_says("kill $(cat /run/own.pid)");
+        until("nor the network that nobody manages", || place.host_says("ls /run/own.pid").is_empty());
         let links = place.host_says("ip -o link show | cut -d' ' -f2 | sort | tr -d '\\n'");
         assert_eq!(links, "lo:up0@up1:up1@up0:");
         assert_eq!(place.host_says("nft list ruleset"), "");
