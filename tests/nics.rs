@@ -1,17 +1,17 @@
 //! An instance is on the networks that it names, and stays on them as far as its QEMU can.
 
 use std::fs;
-use std::io::{IoSlice, Read, Write};
+use std::io::{Read, Write};
 use std::net::UdpSocket;
-use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{World, until};
+use crate::support::{Run, World, say, until};
 
 /// Far beyond what is needed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -151,52 +151,70 @@ fn a_network_that_nobody_serves_is_an_error_and_nothing_is_left_running() {
     }
 }
 
-/// A network `lab` whose daemon lives, as far as its pid file says: this process holds it.
-struct Lab {
-    run: PathBuf,
-    _pid_file: fs::File,
-    _stream: Daemon,
+/// A network `lab` with a stand-in for its daemon. The machine's `/run/lima` and `/opt` are the World's for whatever is called through this.
+struct Lab<'a> {
+    world: &'a World,
+    daemon: Child,
 }
 
-impl Lab {
-    fn new(world: &World) -> Lab {
-        let run = world.path("run");
-        let text = format!(
-            "paths: {{socketVMNet: /bin/true, varRun: {}, sudoers: ''}}\nnetworks: {{lab: {{mode: host, gateway: 10.99.0.1}}}}\n",
-            run.display()
-        );
-        world.write("lh/_config/networks.yaml", &text);
-        let stream = Daemon::at(&run.join("socket_vmnet.lab"));
-        let pid_file = fs::File::create(run.join("lab_socket_vmnet.pid")).unwrap();
-        (&pid_file).write_all(std::process::id().to_string().as_bytes()).unwrap();
-        pid_file.lock().unwrap();
-        Lab { run, _pid_file: pid_file, _stream: stream }
+/// What the daemon is started with, as limactl itself would.
+const DAEMON: &str = "exec /opt/socket_vmnet/bin/socket_vmnet --pidfile=/run/lima/lab_socket_vmnet.pid --socket-group=root --vmnet-mode=host --vmnet-gateway=10.99.0.1 --vmnet-dhcp-end=10.99.0.254 --vmnet-mask=255.255.255.0 /run/lima/socket_vmnet.lab";
+const NETWORKS: &str = "paths: {socketVMNet: /opt/socket_vmnet/bin/socket_vmnet, varRun: /run/lima, sudoers: ''}\ngroup: root\nnetworks: {lab: {mode: host, gateway: 10.99.0.1}}\n";
+
+impl Lab<'_> {
+    /// `tap` is what the daemon hands out. `None`, and one line, for users who cannot have mounts of their own.
+    fn new(world: &World, tap: Option<Value>) -> Option<Lab<'_>> {
+        if !nix::unistd::geteuid().is_root() {
+            say("skipped: NICs on a managed network, because only root can have a `/run/lima` of its own");
+            return None;
+        }
+        world.write("lh/_config/networks.yaml", NETWORKS);
+        world.write("socket_vmnet.py", include_str!("support/socket_vmnet.py"));
+        fs::create_dir(world.path("run")).unwrap();
+        if let Some(tap) = tap {
+            world.write("tap.json", &tap.to_string());
+        }
+        let daemon = in_place(world, &["sh", "-c", DAEMON]).stdin(Stdio::null()).spawn().unwrap();
+        let socket = world.path("run/socket_vmnet.lab");
+        until("the daemon listens", || UnixStream::connect(&socket).is_ok());
+        Some(Lab { world, daemon })
     }
 
-    /// Hands a file out to the next client, in place of a tap device.
-    fn hand_out(&self, file: fs::File) {
-        self.answer(move |client| {
-            use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
-            let rights = [file.as_raw_fd()];
-            let rights = [ControlMessage::ScmRights(&rights)];
-            sendmsg::<()>(client.as_raw_fd(), &[IoSlice::new(b"t")], &rights, MsgFlags::empty(), None)
-                .unwrap();
-        });
+    fn limactl(&self, words: &[&str]) -> Run {
+        let limactl = env!("CARGO_BIN_EXE_limactl");
+        let words = [&["env", "--default-signal=INT", limactl], words].concat();
+        Run::new(in_place(self.world, &words), self.world.root())
     }
 
-    fn answer(&self, with: impl FnOnce(UnixStream) + Send + 'static) {
-        let path = self.run.join("lab_tap.sock");
-        let _ = fs::remove_file(&path);
-        let listener = UnixListener::bind(path).unwrap();
-        std::thread::spawn(move || with(listener.accept().unwrap().0));
+    #[track_caller]
+    fn create(&self, name: &str) {
+        let file = self.world.file_of(name, ON_LAB);
+        self.limactl(&["create", &file]).seen().succeeded().done();
     }
 
     fn lease(&self, mac: &str, address: &str) {
         let text = json!([{"mac": mac, "ip": address, "hostname": "", "expires": 99_999_999_999u64}]);
-        let fresh = self.run.join("fresh");
-        fs::write(&fresh, text.to_string()).unwrap();
-        fs::rename(fresh, self.run.join("lab_leases.json")).unwrap();
+        let fresh = self.world.write("run/fresh", &text.to_string());
+        fs::rename(fresh, self.world.path("run/lab_leases.json")).unwrap();
     }
+}
+
+impl Drop for Lab<'_> {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+fn in_place(world: &World, words: &[&str]) -> Command {
+    let script = "set -e
+mount -t tmpfs -o mode=755 none /run && mkdir /run/lima && mount --bind run /run/lima
+mount -t tmpfs -o mode=755 none /opt && mkdir -p /opt/socket_vmnet/bin
+install -m 755 socket_vmnet.py /opt/socket_vmnet/bin/socket_vmnet
+exec \"$@\"";
+    let mut command = world.command("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]).args(words);
+    command
 }
 
 const ON_LAB: &str = "networks: [{lima: lab, interface: up0, metric: 300}]\n";
@@ -204,10 +222,10 @@ const ON_LAB: &str = "networks: [{lima: lab, interface: up0, metric: 300}]\n";
 #[test]
 fn the_vm_has_the_tap_that_the_daemon_hands_out_and_nobody_else_has() {
     let world = World::new();
-    let lab = Lab::new(&world);
     let wire = world.write("wire", "");
-    lab.hand_out(fs::OpenOptions::new().write(true).open(&wire).unwrap());
-    world.start_with("x", ON_LAB);
+    let Some(lab) = Lab::new(&world, Some(json!({ "file": wire }))) else { return };
+    lab.create("x");
+    lab.limactl(&["start", "x"]).seen().succeeded().done();
     let netdev = netdev(&world);
     let number = netdev.strip_prefix("tap,id=net1,fd=").expect(&netdev);
     until("the VM sends", || fs::read_to_string(&wire).unwrap() == "hello from net1");
@@ -226,26 +244,27 @@ fn the_vm_has_the_tap_that_the_daemon_hands_out_and_nobody_else_has() {
         "  up0:\n    match:\n      macaddress: '{mac}'\n    dhcp4: true\n    set-name: up0\n    dhcp4-overrides:\n      route-metric: 300\n      use-dns: false\n"
     );
     assert!(seed.contains(&nic), "{nic}");
-    world.limactl(["stop", "x"]).seen().succeeded().done();
+    lab.limactl(&["stop", "x"]).seen().succeeded().done();
 }
 
 #[test]
 fn a_daemon_that_refuses_is_quoted_with_its_network_and_the_next_command() {
     let world = World::new();
-    let lab = Lab::new(&world);
-    lab.answer(|mut client| client.write_all(b"Ethere is no more room\n").unwrap());
-    let file = world.file_of("x", ON_LAB);
-    let seen = world.limactl(["start", &file]).seen().ended_with(1);
-    seen.says("network `lab` gives this NIC no device (`<W>/run/lab_tap.sock`): there is no more room (hint: run `limactl network status lab`)").done();
+    let Some(lab) = Lab::new(&world, Some(json!({ "refuse": "there is no more room" }))) else { return };
+    lab.create("x");
+    let seen = lab.limactl(&["start", "x"]).seen().ended_with(1);
+    seen.says("network `lab` gives this NIC no device (`/run/lima/lab_tap.sock`): there is no more room (hint: run `limactl network status lab`)").done();
+    drop(lab);
     world.nothing_runs();
 }
 
 #[test]
 fn an_instance_on_the_same_network_is_known_by_name_as_long_as_it_is_there() {
     let world = World::new();
-    let lab = Lab::new(&world);
-    world.create_with("b_2", ON_LAB);
-    world.start_with("a", ON_LAB);
+    let Some(lab) = Lab::new(&world, None) else { return };
+    lab.create("b_2");
+    lab.create("a");
+    lab.limactl(&["start", "a"]).seen().succeeded().done();
     let ask = |question: &Question| question.ask(dns_port(&world, "a"));
     let name = Question::address("LIMA-b-2.internal");
     let short = Question::address("lima-b-2");
@@ -260,9 +279,9 @@ fn an_instance_on_the_same_network_is_known_by_name_as_long_as_it_is_there() {
     until("a new address is known", || ask(&name) == Reply::data(&[10, 99, 0, 8]));
     // The guest's own names stay.
     assert_eq!(ask(&Question::address("host.lima.internal")), Reply::data(&[192, 168, 5, 2]));
-    world.limactl(["delete", "b_2"]).seen().succeeded().done();
+    lab.limactl(&["delete", "b_2"]).seen().succeeded().done();
     until("a deleted instance has no name", || ask(&name).answers.is_empty());
-    world.limactl(["stop", "a"]).seen().succeeded().done();
+    lab.limactl(&["stop", "a"]).seen().succeeded().done();
 }
 
 /// Where the agent's resolver listens: the guest is told.
