@@ -1,22 +1,23 @@
 //! Names of the instances that share a network with this one: `lima-OTHER` and `lima-OTHER.internal` are the address that the other has there.
 //!
 //! The daemon of a network writes its leases into `<varRun>/<network>_leases.json`. A lease is an instance's if it is for the address that the
-//! instance's configuration gives to its NIC on that network: what a guest calls itself proves nothing. An instance that was deleted, and one
-//! whose lease has expired, is not named. Where two share several networks, the first of this instance's own list counts.
+//! instance's configuration gives to its NIC on that network: what a guest calls itself proves nothing. An instance whose VM does not
+//! run, and one whose lease has expired, is not named. Where two share several networks, the first of this instance's own list counts.
 //!
-//! The table is made anew when a lease file or the list of instances changes, and when a lease expires; in between nothing runs.
+//! The table is made anew when a lease file, the list of instances or the folder of one that is named changes (its agent's pid file goes with its VM),
+//! and when a lease expires; in between nothing runs.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
 use crate::config::managed::ManagedNetworks;
 use crate::config::{Config, HostFacts, mac, name};
-use crate::home::{self, Home};
-use crate::process::clock;
+use crate::home::{self, Home, InstanceDir, lock};
+use crate::process::{clock, identity};
 use crate::sys::changes::Changes;
 
 /// A file of leases that is larger is somebody else's mistake.
@@ -54,6 +55,7 @@ struct Lease {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Named {
     names: Vec<(String, String)>,
+    instances: Vec<String>,
     until: Option<u64>,
 }
 
@@ -82,17 +84,25 @@ pub(super) async fn follow(
         return;
     }
     let mut told = Vec::new();
-    let mut changes = watch(home, networks);
+    let mut watched = folders(home, networks, &[]);
+    let mut changes = watch(&watched);
     loop {
-        let (home, host) = (home.clone(), host.clone());
+        let (home_of_look, host) = (home.clone(), host.clone());
         let (asked_by, asked_for) = (own.to_owned(), networks.to_vec());
         // Reading a hundred configurations takes a while.
-        let look = tokio::task::spawn_blocking(move || look(&home, &host, &asked_by, &asked_for));
+        let look = tokio::task::spawn_blocking(move || look(&home_of_look, &host, &asked_by, &asked_for));
         let Ok(named) = look.await else { return };
         if named.names != told {
             tracing::debug!("names of other instances: {:?}", named.names);
             tell(&named.names);
             told = named.names;
+        }
+        let wanted = folders(home, networks, &named.instances);
+        if wanted != watched {
+            changes = watch(&wanted);
+            watched = wanted;
+            // What happened before they were watched is seen by another look.
+            continue;
         }
         let now = clock::unix_seconds(SystemTime::now());
         let expiry =
@@ -114,20 +124,23 @@ pub(super) async fn follow(
     }
 }
 
-/// The folders of the lease files, and the one of the instances.
-fn watch(home: &Home, networks: &[Joined]) -> Option<Changes> {
-    let mut folders: Vec<&std::path::Path> =
-        networks.iter().filter_map(|joined| joined.leases.parent()).collect();
+/// The folders of the lease files, the one of the instances, and those of `instances`.
+fn folders(home: &Home, networks: &[Joined], instances: &[String]) -> Vec<PathBuf> {
+    let leases = networks.iter().filter_map(|joined| joined.leases.parent().map(Path::to_owned));
+    let instances = instances.iter().map(|name| home.instance(name).path().to_owned());
+    let mut folders: Vec<PathBuf> = leases.chain([home.root().to_owned()]).chain(instances).collect();
     folders.sort();
     folders.dedup();
-    folders.push(home.root());
-    match Changes::of(folders) {
-        Ok(changes) => Some(changes),
-        Err(error) => {
-            tracing::debug!("changes of leases and instances are not reported: {error}");
-            None
-        }
-    }
+    folders
+}
+
+fn watch(folders: &[PathBuf]) -> Option<Changes> {
+    // One that went away meanwhile changed its parent, which is watched.
+    let there = folders.iter().map(PathBuf::as_path).filter(|folder| folder.is_dir());
+    let changes = Changes::of(there);
+    changes
+        .inspect_err(|error| tracing::debug!("changes of leases and instances are not reported: {error}"))
+        .ok()
 }
 
 fn look(home: &Home, host: &HostFacts, own: &str, networks: &[Joined]) -> Named {
@@ -138,14 +151,15 @@ fn look(home: &Home, host: &HostFacts, own: &str, networks: &[Joined]) -> Named 
     named(&order, &leases, &stations, clock::unix_seconds(SystemTime::now()))
 }
 
-/// NICs of all instances but `own`. One that cannot be read has none: it is not this instance's business.
+/// NICs of all instances but `own` whose VM runs. One that cannot be read has none: it is not this instance's business.
 fn stations(home: &Home, host: &HostFacts, own: &str) -> Vec<Station> {
     let mut stations = Vec::new();
     for instance in home.instance_names().unwrap_or_default() {
-        if instance == own {
+        let dir = home.instance(&instance);
+        let Some(loaded) = (instance != own).then(|| home.load(&dir, host).ok()).flatten() else { continue };
+        if !has_vm(&dir, &loaded.config.vm_type) {
             continue;
         }
-        let Ok(loaded) = home.load(&home.instance(&instance), host) else { continue };
         for network in loaded.config.networks {
             let Some(on) = network.attachment.network() else { continue };
             let (network, mac) = (on.to_owned(), network.mac_address.clone());
@@ -155,7 +169,13 @@ fn stations(home: &Home, host: &HostFacts, own: &str) -> Vec<Station> {
     stations
 }
 
-fn read_leases(path: &std::path::Path) -> Vec<Lease> {
+/// Whether an instance's VM runs: it holds its lock; one of upstream's has only a pid file.
+fn has_vm(dir: &InstanceDir, vm_type: &str) -> bool {
+    let holds = lock::is_held(&dir.vm_lock()).unwrap_or(false);
+    holds || InstanceDir::read_pid(&dir.vm_pid(vm_type)).is_some_and(identity::is_running)
+}
+
+fn read_leases(path: &Path) -> Vec<Lease> {
     let readable = std::fs::metadata(path).is_ok_and(|data| data.is_file() && data.len() <= LARGEST_FILE);
     if !readable {
         return Vec::new();
@@ -194,11 +214,12 @@ fn named(order: &[&str], leases: &BTreeMap<String, Vec<Lease>>, stations: &[Stat
             until = Some(until.map_or(lease.expires, |until: u64| until.min(lease.expires)));
         }
     }
-    let names = found.into_iter().flat_map(|(instance, address)| {
+    let names = found.iter().flat_map(|(instance, address)| {
         let host = name::hostname(instance);
         [(format!("{host}.internal"), address.to_string()), (host, address.to_string())]
     });
-    Named { names: names.collect(), until }
+    let instances = found.keys().map(|instance| (*instance).to_owned()).collect();
+    Named { names: names.collect(), instances, until }
 }
 
 #[cfg(test)]

@@ -91,12 +91,15 @@ impl World {
         World { folder, home, networks }
     }
 
-    fn add(&self, instance: &str, mac: &str) {
+    /// An instance whose VM runs as long as the lock is held that is returned.
+    fn add(&self, instance: &str, mac: &str) -> lock::Lock {
         let dir = self.home.instance(instance);
         std::fs::create_dir(dir.path()).unwrap();
         let text =
             format!("images: [{{location: /a.img}}]\nnetworks: [{{lima: lab, macAddress: \"{mac}\"}}]\n");
         std::fs::write(dir.lima_yaml(), text).unwrap();
+        std::fs::write(dir.agent_pid(), "1\n").unwrap();
+        lock::Lock::try_acquire(&dir.vm_lock()).unwrap().unwrap()
     }
 
     fn lease(&self, mac: &str, address: &str) {
@@ -129,8 +132,8 @@ impl Told {
 #[tokio::test]
 async fn leases_and_instances_that_come_and_go_are_followed() {
     let world = World::new();
-    world.add("own", "52:55:55:00:00:01");
-    world.add("other", "52-55-55-00-00-02");
+    let _own = world.add("own", "52:55:55:00:00:01");
+    let mut vm = world.add("other", "52-55-55-00-00-02");
     let told = Told::default();
     let facts = test_facts();
     let following = follow(&world.home, &facts, "own", &world.networks, |names| {
@@ -146,8 +149,17 @@ async fn leases_and_instances_that_come_and_go_are_followed() {
         told.until(&[]).await;
         world.lease("52:55:55:00:00:02", "10.0.0.3");
         told.until(&[("lima-other.internal", "10.0.0.3"), ("lima-other", "10.0.0.3")]).await;
+        // It is stopped: its agent is the last to go. Then it is started again.
+        drop(vm);
+        let pid_file = world.home.instance("other").agent_pid();
+        std::fs::remove_file(&pid_file).unwrap();
+        told.until(&[]).await;
+        vm = lock::Lock::try_acquire(&world.home.instance("other").vm_lock()).unwrap().unwrap();
+        world.lease("52:55:55:00:00:02", "10.0.0.5");
+        told.until(&[("lima-other.internal", "10.0.0.5"), ("lima-other", "10.0.0.5")]).await;
         std::fs::remove_dir_all(world.home.instance("other").path()).unwrap();
         told.until(&[]).await;
+        drop(vm);
     };
     tokio::select! {
         () = following => panic!("it ends with the instance only"),
