@@ -62,6 +62,8 @@ mod yq;
 mod provision;
 /// A guest's screen, sound and TPM are those that were asked for.
 mod devices;
+/// An instance is on the networks that it names, and stays on them as far as its QEMU can.
+mod nics;
 /// How any ssh program reaches the guest.
 mod show_ssh;
 /// Wrong words on the command line have upstream's answers.

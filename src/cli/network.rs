@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 use super::context::App;
-use super::{Outcome, host_networks, list_table, print};
+use super::{Outcome, list_table, print};
 use crate::config::networks::{self, Network, NewNetwork};
 use crate::instance::{self, Context};
 
@@ -79,7 +79,7 @@ pub fn run(args: NetworkArgs, app: &App) -> Outcome {
 }
 
 fn list(args: &ListArgs, context: &Context) -> Outcome {
-    let all = context.home.networks(&|| host_networks::collect(&context.host))?;
+    let all = context.home.networks(&|| context.host.network_defaults.clone())?;
     if !all.unknown_keys.is_empty() {
         tracing::warn!(
             "Non-strict YAML is deprecated: `{}` has unknown keys: {}",
@@ -133,7 +133,7 @@ fn json(network: &Network) -> Value {
 
 fn create(args: &CreateArgs, context: &Context) -> Outcome {
     let CreateArgs { name, mode, gateway, interface } = args;
-    let facts = || host_networks::collect(&context.host);
+    let facts = || context.host.network_defaults.clone();
     // A name that is taken is told before what else may be wrong.
     if context.home.networks(&facts)?.get(name).is_some() {
         return Err(networks::NetworksError::Exists { name: name.clone() }.into());
@@ -149,7 +149,7 @@ fn delete(args: &DeleteArgs, context: &Context) -> Outcome {
         let who = if users.is_empty() { String::new() } else { format!(" ({})", users.join("; ")) };
         anyhow::bail!("`limactl network delete` currently always requires `--force`{who}");
     }
-    let facts = || host_networks::collect(&context.host);
+    let facts = || context.host.network_defaults.clone();
     let known = context.home.networks(&facts)?;
     for name in args.names.iter().filter(|name| known.get(name).is_none()) {
         tracing::warn!("No network matching {name} found.");

@@ -5,9 +5,13 @@
 pub mod datagrams;
 #[cfg(target_os = "macos")]
 pub mod dnssd;
+pub mod changes;
+pub mod hangup;
 pub mod interrupt;
 pub mod local_time;
 pub mod pidfd;
+#[cfg(target_os = "linux")]
+pub mod received_fd;
 pub mod resolve;
 pub mod spawn;
 pub mod terminal;
