@@ -355,3 +355,7 @@ impl Channel for crate::sys::dnssd::Connection {
         self.descriptor()
     }
 }
+
+#[cfg(test)]
+#[path = "apple_tests.rs"]
+mod tests;

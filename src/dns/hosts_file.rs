@@ -1,6 +1,6 @@
 //! The host's own table of names, `hosts(5)`, read as glibc's `files` reads it: found by name and by address. Pure.
 //!
-//! What glibc 2.36 does when one family is asked (`tests/native.rs` compares it with the real one):
+//! What glibc 2.36 does when one family is asked (`tests/dns/addresses.rs` compares it with the real one):
 //!
 //! | in the file | means |
 //! |---|---|

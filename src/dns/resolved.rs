@@ -59,10 +59,10 @@ mod linux {
 
     const SOCKET: &str = "/run/systemd/resolve/io.systemd.Resolve";
     /// The stub is looked for again after this long.
-    const STUB_AGE: Duration = Duration::from_secs(10);
+    pub(super) const STUB_AGE: Duration = Duration::from_secs(10);
     /// How the kernel's tables write a bound UDP socket and a listening TCP socket.
-    const UDP_BOUND: &str = "07";
-    const TCP_LISTENS: &str = "0A";
+    pub(super) const UDP_BOUND: &str = "07";
+    pub(super) const TCP_LISTENS: &str = "0A";
 
     /// Keeps one descriptor while systemd-resolved runs.
     #[derive(Debug)]
@@ -134,7 +134,7 @@ mod linux {
 
     /// Whether a table of sockets, `/proc/net/udp` or `tcp`, has one at this address in this state. The TCP sockets that listen come
     /// first in their table, and there may be very many others: reading ends with the first other one.
-    fn is_listed(table: impl BufRead, address: SocketAddrV4, state: &str) -> bool {
+    pub(super) fn is_listed(table: impl BufRead, address: SocketAddrV4, state: &str) -> bool {
         // The address as the number that it is in memory, whatever the byte order.
         let written = format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port());
         for line in table.lines().skip(1).map_while(Result::ok) {
@@ -150,3 +150,7 @@ mod linux {
         false
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+#[path = "resolved_tests.rs"]
+mod tests;
