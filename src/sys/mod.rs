@@ -2,9 +2,15 @@
 
 #![allow(unsafe_code, reason = "this room is where unsafe lives")]
 
+#[cfg(target_os = "linux")]
+pub mod capabilities;
 pub mod interrupt;
 pub mod local_time;
+#[cfg(target_os = "linux")]
+pub mod packet_socket;
 pub mod pidfd;
 pub mod resolve;
 pub mod spawn;
+#[cfg(target_os = "linux")]
+pub mod tap;
 pub mod terminal;
