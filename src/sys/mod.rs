@@ -7,11 +7,17 @@ pub mod datagrams;
 pub mod dnssd;
 pub mod changes;
 pub mod hangup;
+#[cfg(target_os = "linux")]
+pub mod capabilities;
 pub mod interrupt;
 pub mod local_time;
+#[cfg(target_os = "linux")]
+pub mod packet_socket;
 pub mod pidfd;
 #[cfg(target_os = "linux")]
 pub mod received_fd;
 pub mod resolve;
 pub mod spawn;
+#[cfg(target_os = "linux")]
+pub mod tap;
 pub mod terminal;
