@@ -147,7 +147,13 @@ pub const ROWS: &[Row] = &[
     }),
     acts("copyToHost"),
     acts("message"),
-    refuses_start("networks", "only the default network exists yet", |_, yaml| any(&yaml.networks, |_| true)),
+    acts("networks"),
+    refuses_start("networks[].lima: user-v2", "the mode `user-v2` does not exist yet", |_, yaml| {
+        any(&yaml.networks, |network| network.lima.as_deref() == Some("user-v2"))
+    }),
+    refuses_start("networks[].vzNAT", "it is for the `vz` driver", |_, yaml| {
+        any(&yaml.networks, |network| is_true(network.vz_nat))
+    }),
     acts("env"),
     acts("param"),
     acts("dns"),

@@ -89,6 +89,7 @@ async fn begin(request: &Request, claim: &Claim, prepared: &Prepared) -> Result<
     };
     let mut inherited = vec![lock.into_file().into()];
     inherited.extend(prepared.disks.locks()?);
+    inherited.extend(request.uses.locks()?);
     let vm = driver.start(&machine, &request.host, inherited).await?;
     note_holder(claim, vm.pid());
     Ok(vm)

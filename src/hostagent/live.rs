@@ -17,7 +17,7 @@ use super::prepare::{Claim, Prepared};
 use super::requirements::Requirements;
 use super::screenshot::Screen;
 use super::state::{Action, Event, State, step};
-use super::{Error, Request, api, clock, fetch, progress, screen, serial};
+use super::{Error, Request, api, clock, fetch, networks, progress, screen, serial};
 use crate::driver::{Budget, DriverError, Exit, Vm};
 use crate::guest::console::Console;
 use crate::process::daemon::Readiness;
@@ -82,7 +82,10 @@ pub(super) async fn live(
         booting: Vec::new(),
         failure: None,
     };
-    agent.run().await;
+    tokio::select! {
+        () = agent.run() => {}
+        () = networks::watch(&request, &prepared.config) => {}
+    }
     screen::remove(&claim.dir);
     fetch::remove_copies(&prepared.config.copy_to_host);
     let _ = crate::home::remove_if_present(&request.socket);
@@ -93,7 +96,7 @@ pub(super) async fn live(
 }
 
 /// A task that ends with its handle.
-struct Task(JoinHandle<()>);
+pub(super) struct Task(pub(super) JoinHandle<()>);
 
 impl Drop for Task {
     fn drop(&mut self) {

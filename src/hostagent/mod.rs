@@ -27,6 +27,7 @@ mod ini;
 mod launch;
 mod live;
 mod machine;
+mod networks;
 mod prepare;
 mod progress;
 mod remote;
@@ -45,6 +46,7 @@ use crate::home::Home;
 use crate::process::daemon::Readiness;
 
 pub use error::Error;
+pub use networks::{Reconcile, Uses};
 pub use values::cloud_config;
 
 /// What the hidden command `hostagent` was asked to do.
@@ -63,6 +65,8 @@ pub struct Request {
     pub debug: bool,
     /// Receives one event a line.
     pub events: Box<dyn Write>,
+    /// The networks that the VM uses. The last field but one, so that they end after everything else.
+    pub uses: Uses,
     /// The starter that waits, if one does.
     pub readiness: Readiness,
 }

@@ -26,6 +26,15 @@ pub fn wait_for_exit(pid: i32, timeout: Duration) -> bool {
     true
 }
 
+/// What becomes readable when process `pid` has ended, for a task of the runtime in which this is called. The caller must know that the number means
+/// the process it means, once it has this.
+#[cfg(target_os = "linux")]
+pub fn watch(pid: i32) -> std::io::Result<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
+    let fd = open(pid)?;
+    // SAFETY: the descriptor is open and owned, and what owns it gives the same one as long as it lives.
+    Ok(unsafe { tokio::io::unix::AsyncFd::register(fd) }?)
+}
+
 #[cfg(target_os = "linux")]
 fn open(pid: i32) -> Result<std::os::fd::OwnedFd, nix::errno::Errno> {
     use std::os::fd::FromRawFd;
