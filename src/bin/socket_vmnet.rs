@@ -9,7 +9,8 @@ fn main() -> std::process::ExitCode {
 #[cfg(not(target_os = "linux"))]
 fn main() -> std::process::ExitCode {
     use std::io::Write;
-    let text = "ERROR| this socket_vmnet is for Linux; on macOS install upstream's: brew install socket_vmnet\n";
+    let text =
+        "ERROR| this socket_vmnet is for Linux; on macOS install upstream's: brew install socket_vmnet\n";
     // Nobody to read it is no reason to fail.
     let _ = std::io::stderr().write_all(text.as_bytes());
     std::process::ExitCode::FAILURE

@@ -20,6 +20,8 @@ pub enum Error {
     OrphanedVm { name: String },
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),
+    #[error("cannot hand on a descriptor")]
+    Descriptor(#[source] io::Error),
     #[error("cannot listen on `{path}`")]
     Listen {
         path: PathBuf,

@@ -83,6 +83,7 @@ async fn begin(request: &Request, claim: &Claim, prepared: &Prepared) -> Result<
     };
     let mut inherited = vec![lock.into_file().into()];
     inherited.extend(prepared.disks.locks()?);
+    inherited.extend(request.uses.locks()?);
     let nics = nics::attach(&config.networks, prepared.managed.as_ref(), &mut inherited).await?;
     let parts = Parts {
         hostname: &prepared.hostname,

@@ -18,7 +18,7 @@ use super::prepare::{Claim, Prepared, static_hosts};
 use super::requirements::Requirements;
 use super::screenshot::Screen;
 use super::state::{Action, Event, State, step};
-use super::{Error, Request, api, clock, fetch, progress, screen, serial};
+use super::{Error, Request, api, clock, fetch, networks, progress, screen, serial};
 use crate::driver::{Budget, DriverError, Exit, Vm};
 use crate::guest::console::Console;
 use crate::process::daemon::Readiness;
@@ -87,7 +87,10 @@ pub(super) async fn live(
         booting: Vec::new(),
         failure: None,
     };
-    agent.run().await;
+    tokio::select! {
+        () = agent.run() => {}
+        () = async { networks::watch(&request, &prepared.config).await; std::future::pending().await } => {}
+    }
     // Closes the connections: a daemon must not count them any more.
     nic_watch.end().await;
     // With the resolver.
@@ -101,7 +104,7 @@ pub(super) async fn live(
 }
 
 /// A task that ends with its handle.
-struct Task(JoinHandle<()>);
+pub(super) struct Task(pub(super) JoinHandle<()>);
 
 impl Task {
     /// Ends it and waits until everything that it held is let go.

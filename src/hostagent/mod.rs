@@ -30,6 +30,7 @@ mod live;
 mod machine;
 mod neighbours;
 mod nics;
+mod networks;
 mod prepare;
 mod progress;
 mod remote;
@@ -50,6 +51,7 @@ use crate::home::Home;
 use crate::process::daemon::Readiness;
 
 pub use error::Error;
+pub use networks::{Reconcile, Uses};
 pub use nics::{NicReport, Way};
 pub use values::cloud_config;
 
@@ -71,6 +73,8 @@ pub struct Request {
     pub debug: bool,
     /// Receives one event a line.
     pub events: Box<dyn Write>,
+    /// The networks that the VM uses. The last field but one, so that they end after everything else.
+    pub uses: Uses,
     /// The starter that waits, if one does.
     pub readiness: Readiness,
 }

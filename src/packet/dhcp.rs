@@ -155,7 +155,8 @@ impl Query {
     /// The payload that says this.
     pub fn emit(&self) -> Vec<u8> {
         let mut options = vec![(option::MESSAGE_TYPE, vec![self.kind as u8])];
-        options.extend(self.requested.map(|requested| (option::REQUESTED_ADDRESS, requested.octets().to_vec())));
+        options
+            .extend(self.requested.map(|requested| (option::REQUESTED_ADDRESS, requested.octets().to_vec())));
         options.extend(self.server.map(|server| (option::SERVER, server.octets().to_vec())));
         options.extend(self.host_name.as_ref().map(|name| (option::HOST_NAME, name.clone().into_bytes())));
         written(&options, |packet| {
@@ -236,7 +237,8 @@ impl Answer {
             options.extend(address.map(|address| (kind, address.octets().to_vec())));
         }
         if !parameters.name_servers.is_empty() {
-            let bytes = parameters.name_servers.iter().take(MOST_NAME_SERVERS).flat_map(Ipv4Addr::octets).collect();
+            let bytes =
+                parameters.name_servers.iter().take(MOST_NAME_SERVERS).flat_map(Ipv4Addr::octets).collect();
             options.push((option::NAME_SERVERS, bytes));
         }
         options.extend(parameters.mtu.map(|mtu| (option::MTU, mtu.to_be_bytes().to_vec())));

@@ -88,7 +88,8 @@ impl Server {
             self.table.withdraw(query.mac);
             return Outcome::Silence;
         }
-        let Some(address) = query.requested.or(Some(query.client).filter(|client| !client.is_unspecified())) else {
+        let Some(address) = query.requested.or(Some(query.client).filter(|client| !client.is_unspecified()))
+        else {
             return Outcome::Silence;
         };
         let known = self.table.held_by(query.mac, now).map(|lease| lease.host_name.clone());

@@ -41,7 +41,8 @@ fn said(outcome: Outcome) -> Answer {
 
 fn bound(server: &mut Server, number: u8) -> Ipv4Addr {
     let offer = said(server.answer(&query(QueryKind::Discover, number), Some(1), &[], 0));
-    let request = Query { requested: Some(offer.yours), server: Some(SERVER), ..query(QueryKind::Request, number) };
+    let request =
+        Query { requested: Some(offer.yours), server: Some(SERVER), ..query(QueryKind::Request, number) };
     let ack = said(server.answer(&request, Some(1), &[], 0));
     assert_eq!((ack.kind, ack.yours), (AnswerKind::Ack, offer.yours));
     ack.yours
@@ -127,7 +128,10 @@ fn an_inform_is_told_everything_but_an_address() {
     let mut server = server();
     let inform = Query { client: Ipv4Addr::new(192, 168, 105, 9), ..query(QueryKind::Inform, 1) };
     let answer = said(server.answer(&inform, Some(1), &[], 0));
-    assert_eq!((answer.kind, answer.yours, answer.parameters.lease), (AnswerKind::Ack, Ipv4Addr::UNSPECIFIED, None));
+    assert_eq!(
+        (answer.kind, answer.yours, answer.parameters.lease),
+        (AnswerKind::Ack, Ipv4Addr::UNSPECIFIED, None)
+    );
     assert!(server.table.leases().next().is_none());
 }
 

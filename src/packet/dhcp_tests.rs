@@ -9,7 +9,8 @@ fn any_address() -> impl Strategy<Value = Ipv4Addr> {
 }
 
 fn station() -> impl Strategy<Value = Mac> {
-    any::<[u8; 6]>().prop_map(|bytes| Mac([bytes[0] & 0xfe | 2, bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]]))
+    any::<[u8; 6]>()
+        .prop_map(|bytes| Mac([bytes[0] & 0xfe | 2, bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]]))
 }
 
 prop_compose! {

@@ -101,7 +101,13 @@ impl Table {
     }
 
     /// An address for the station, reserved for a moment.
-    pub fn offer(&mut self, mac: Mac, wish: Option<Ipv4Addr>, port: Port, now: u64) -> Result<Ipv4Addr, Refusal> {
+    pub fn offer(
+        &mut self,
+        mac: Mac,
+        wish: Option<Ipv4Addr>,
+        port: Port,
+        now: u64,
+    ) -> Result<Ipv4Addr, Refusal> {
         if let Some(lease) = self.remembered(mac).cloned() {
             // A station that comes back holds something again, so it counts against its port again.
             if lease.expires <= now {
@@ -214,7 +220,8 @@ impl Table {
 
     /// Nobody holds it, had it, or complained about it.
     fn is_free(&self, address: u32, now: u64) -> bool {
-        !self.by_address.contains_key(&address) && self.declined.get(&address).is_none_or(|until| *until <= now)
+        !self.by_address.contains_key(&address)
+            && self.declined.get(&address).is_none_or(|until| *until <= now)
     }
 
     fn check_port(&self, port: Port, now: u64) -> Result<(), Refusal> {
@@ -232,7 +239,8 @@ impl Table {
     /// Takes an address from who needs it least.
     fn reclaim(&mut self, now: u64) -> Option<u32> {
         let gone = |lease: &&Lease| lease.port.is_some_and(|port| self.closed.contains(&port));
-        let oldest_expired = self.by_address.values().filter(|lease| lease.expires <= now).min_by_key(|lease| lease.expires);
+        let oldest_expired =
+            self.by_address.values().filter(|lease| lease.expires <= now).min_by_key(|lease| lease.expires);
         let oldest_gone = || self.by_address.values().filter(gone).min_by_key(|lease| lease.expires);
         let (mac, address) = oldest_expired.or_else(oldest_gone).map(|lease| (lease.mac, lease.address))?;
         self.forget(mac);

@@ -77,7 +77,8 @@ fn checksum_is_filled_in(message: &libc::msghdr) -> bool {
         let (level, kind) = unsafe { ((*header).cmsg_level, (*header).cmsg_type) };
         if level == libc::SOL_PACKET && kind == libc::PACKET_AUXDATA {
             // SAFETY: this kind of message carries one tpacket_auxdata; read without assuming its alignment.
-            let data = unsafe { std::ptr::read_unaligned(libc::CMSG_DATA(header).cast::<libc::tpacket_auxdata>()) };
+            let data =
+                unsafe { std::ptr::read_unaligned(libc::CMSG_DATA(header).cast::<libc::tpacket_auxdata>()) };
             return data.tp_status & libc::TP_STATUS_CSUMNOTREADY == 0;
         }
         // SAFETY: see above.
@@ -115,7 +116,8 @@ fn udp_port(port: u16) -> [libc::sock_filter; 11] {
 fn set<T>(fd: &OwnedFd, level: i32, name: i32, value: &T) -> io::Result<()> {
     let length = size_of::<T>() as u32;
     // SAFETY: the value is valid for its own size and outlives the call; what it points to does, too.
-    check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const *value).cast(), length) }).map(drop)
+    check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const *value).cast(), length) })
+        .map(drop)
 }
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {

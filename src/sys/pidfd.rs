@@ -26,7 +26,16 @@ pub fn wait_for_exit(pid: i32, timeout: Duration) -> bool {
     true
 }
 
-/// A descriptor that becomes readable when process `pid` has ended.
+/// What becomes readable when process `pid` has ended, for a task of the runtime in which this is called. The caller must know that the number means
+/// the process it means, once it has this.
+#[cfg(target_os = "linux")]
+pub fn watch(pid: i32) -> std::io::Result<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
+    let fd = open(pid)?;
+    // SAFETY: the descriptor is open and owned, and what owns it gives the same one as long as it lives.
+    Ok(unsafe { tokio::io::unix::AsyncFd::register(fd) }?)
+}
+
+/// A descriptor that becomes readable when process `pid` has ended. The same holds of its number.
 #[cfg(target_os = "linux")]
 pub fn open(pid: i32) -> std::io::Result<std::os::fd::OwnedFd> {
     use std::os::fd::FromRawFd;

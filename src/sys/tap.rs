@@ -41,7 +41,9 @@ pub fn set_header(tap: &impl AsFd, header: Header) -> io::Result<()> {
 /// Tells the kernel what the reader of a descriptor can do by itself; 0 for nothing.
 pub fn set_offloads(tap: &impl AsFd, offloads: u32) -> io::Result<()> {
     // SAFETY: TUNSETOFFLOAD takes an integer.
-    check(unsafe { libc::ioctl(tap.as_fd().as_raw_fd(), libc::TUNSETOFFLOAD as _, libc::c_ulong::from(offloads)) })
+    check(unsafe {
+        libc::ioctl(tap.as_fd().as_raw_fd(), libc::TUNSETOFFLOAD as _, libc::c_ulong::from(offloads))
+    })
 }
 
 /// Opens a character device for frames: reading and writing, without waiting.

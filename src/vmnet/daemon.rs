@@ -1,7 +1,7 @@
 //! The poll loop: everything that can wake the daemon is a field of [`Daemon`] or an arm of [`Daemon::turn`].
 
 use std::io::{IoSlice, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -180,11 +180,13 @@ impl Daemon {
         sources.extend(dhcp.map(|dhcp| (Source::Dhcp, dhcp.as_fd())));
         sources.extend(self.lent.iter().map(|lent| (Source::Lent(lent.index), lent.connection.as_fd())));
         for orphan in &self.up.orphans {
-            sources.extend(orphan.holders.iter().map(|holder| (Source::Orphan(orphan.index), holder.as_fd())));
+            sources
+                .extend(orphan.holders.iter().map(|holder| (Source::Orphan(orphan.index), holder.as_fd())));
         }
         sources.push((Source::Stream, self.doors.stream.as_fd()));
         sources.push((Source::Taps, self.doors.taps.as_fd()));
-        let mut fds: Vec<PollFd> = sources.iter().map(|(_, fd)| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+        let mut fds: Vec<PollFd> =
+            sources.iter().map(|(_, fd)| PollFd::new(*fd, PollFlags::POLLIN)).collect();
         poll(&mut fds, self.patience())?;
         let is_ready = |fd: &PollFd| fd.revents().is_some_and(|events| !events.is_empty());
         Ok(sources.iter().zip(&fds).filter(|(_, fd)| is_ready(fd)).map(|((source, _), _)| *source).collect())
@@ -195,7 +197,9 @@ impl Daemon {
         let now = Instant::now();
         let dhcp = self.up.dhcp.as_ref().and_then(|dhcp| dhcp.deadline());
         let unused = self.unused_until.map(|until| until.min(now + LOOK_EVERY));
-        let Some(next) = [dhcp, unused, self.rules_due].into_iter().flatten().min() else { return PollTimeout::NONE };
+        let Some(next) = [dhcp, unused, self.rules_due].into_iter().flatten().min() else {
+            return PollTimeout::NONE;
+        };
         // Rounded up, so that it is not too early when it is over.
         let millis = next.saturating_duration_since(now).as_millis() + 1;
         PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
@@ -304,18 +308,20 @@ impl Daemon {
         let bell = self.ended_bell.try_clone().map_err(kernel)?;
         let Some(segment) = &self.up.segment else { return Ok(()) };
         let port = segment.add_port(&mut self.up.links, Header::None)?;
-        let (log, sender, number, index) = (self.log, self.ended_sender.clone(), socket.as_raw_fd(), port.index);
+        let (log, sender, number, index) =
+            (self.log, self.ended_sender.clone(), socket.as_raw_fd(), port.index);
         let follows_mac = segment.outlives();
-        let spawned = std::thread::Builder::new().name(port.name.clone()).stack_size(RELAY_STACK).spawn(move || {
-            // A thread that keeps its power is still a relay, so this is no reason to end it.
-            if let Err(error) = crate::sys::capabilities::drop_in_thread() {
-                log.warn(format!("a relay keeps its capabilities: {error}"));
-            }
-            let ended = relay::run(socket, port.fd, follows_mac);
-            log.info(format!("Closed the connection (fd {number}): {ended}"));
-            let _ = sender.send(index);
-            let _ = (&bell).write_all(b"!");
-        });
+        let spawned =
+            std::thread::Builder::new().name(port.name.clone()).stack_size(RELAY_STACK).spawn(move || {
+                // A thread that keeps its power is still a relay, so this is no reason to end it.
+                if let Err(error) = crate::sys::capabilities::drop_in_thread() {
+                    log.warn(format!("a relay keeps its capabilities: {error}"));
+                }
+                let ended = relay::run(socket, port.fd, follows_mac);
+                log.info(format!("Closed the connection (fd {number}): {ended}"));
+                let _ = sender.send(index);
+                let _ = (&bell).write_all(b"!");
+            });
         match spawned {
             Ok(_) => {
                 self.clients += 1;

@@ -64,7 +64,13 @@ pub struct Dhcp {
 
 impl Dhcp {
     /// Listens on the bridge; `None` where the network has no DHCP.
-    pub fn start(own: &Own, bridge: &Link, files: &Files, group: u32, log: Log) -> Result<Option<Dhcp>, Error> {
+    pub fn start(
+        own: &Own,
+        bridge: &Link,
+        files: &Files,
+        group: u32,
+        log: Log,
+    ) -> Result<Option<Dhcp>, Error> {
         let Some(pool) = own.pool.clone() else { return Ok(None) };
         let socket = PacketSocket::for_udp_port(bridge.index, SERVER_PORT);
         let socket = socket.map_err(|source| Error::Kernel { what: "a packet socket", source })?;
@@ -154,7 +160,9 @@ impl Dhcp {
         let Some(datagram) = Datagram::parse(frame, checked) else { return };
         let query = match Query::parse(datagram.payload) {
             Ok(query) => query,
-            Err(error) => return self.log.debug(format!("not a DHCP message from {}: {error}", datagram.from_mac)),
+            Err(error) => {
+                return self.log.debug(format!("not a DHCP message from {}: {error}", datagram.from_mac));
+            }
         };
         // Some stations speak for another hardware address than the one they send from; what the bridge saw is the latter.
         let port = links.port_of(self.bridge.index, datagram.from_mac);
@@ -197,7 +205,8 @@ impl Dhcp {
         }
         .emit();
         let sent = self.socket.send(&frame);
-        self.log.debug(format!("DHCP {:?} of {} to {} (sent: {sent})", answer.kind, answer.yours, answer.mac));
+        self.log
+            .debug(format!("DHCP {:?} of {} to {} (sent: {sent})", answer.kind, answer.yours, answer.mac));
     }
 
     fn save(&mut self, now: Instant) {

@@ -27,7 +27,9 @@ pub enum Error {
     Nat66,
     #[error("there is no group `{0}`")]
     Group(String),
-    #[error("the name of the socket, `{0}`, is not letters and digits with `.`, `-` or `_` between them, 76 at most")]
+    #[error(
+        "the name of the socket, `{0}`, is not letters and digits with `.`, `-` or `_` between them, 76 at most"
+    )]
     Name(String),
     #[error("the path of the socket, `{path}`, has {length} bytes, and {most} are the most")]
     TooLong { path: PathBuf, length: usize, most: usize },
@@ -51,7 +53,9 @@ pub enum Error {
     Tool(&'static str),
     #[error("there is no interface `{0}`")]
     NoInterface(String),
-    #[error("`{0}` is a wireless interface: access points take no frames with hardware addresses other than its own")]
+    #[error(
+        "`{0}` is a wireless interface: access points take no frames with hardware addresses other than its own"
+    )]
     Wireless(String),
     #[error("`{0}` is not an Ethernet interface")]
     NotEthernet(String),
@@ -59,7 +63,9 @@ pub enum Error {
     Enslaved { interface: String, bridge: String },
     #[error("the interface `{0}` exists and is not this network's")]
     ForeignInterface(String),
-    #[error("the addresses `{subnet}` overlap with those of `{route}`, which the host reaches by `{interface}`")]
+    #[error(
+        "the addresses `{subnet}` overlap with those of `{route}`, which the host reaches by `{interface}`"
+    )]
     Overlap { subnet: String, route: String, interface: String },
     #[error("cannot make the bridge `{name}`")]
     Bridge {
@@ -107,19 +113,27 @@ impl Error {
     /// What to do next, where there is something to do.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Error::Usage(_) | Error::Mode(_) | Error::NotInMode { .. } | Error::Missing { .. } | Error::Requires { .. } => {
-                "run `socket_vmnet --help`".into()
+            Error::Usage(_)
+            | Error::Mode(_)
+            | Error::NotInMode { .. }
+            | Error::Missing { .. }
+            | Error::Requires { .. } => "run `socket_vmnet --help`".into(),
+            Error::Nat66 => {
+                "leave the option out; guests have IPv6 on their default network or on a bridged one".into()
             }
-            Error::Nat66 => "leave the option out; guests have IPv6 on their default network or on a bridged one".into(),
             Error::Group(group) => format!("run `groupadd {group}`, or set `group:` in networks.yaml"),
             Error::TooLong { .. } => "set `paths.varRun` in networks.yaml to a shorter path".into(),
             Error::Insecure { path, .. } => {
                 format!("run `chown root:root {0} && chmod go-w {0}`", path.display())
             }
             Error::NotRoot => "run it with sudo; `limactl sudoers` prints rules for that".into(),
-            Error::Running { .. } | Error::Listening(_) => "nothing needs to be done, or end that one first".into(),
+            Error::Running { .. } | Error::Listening(_) => {
+                "nothing needs to be done, or end that one first".into()
+            }
             Error::NotASocket(path) => format!("run `rm {}` if nobody needs it", path.display()),
-            Error::Tool(tool) => format!("install it; on Debian and Ubuntu: `apt-get install {}`", package(tool)),
+            Error::Tool(tool) => {
+                format!("install it; on Debian and Ubuntu: `apt-get install {}`", package(tool))
+            }
             Error::NoInterface(_) => "run `ip -brief link` and set `interface:` in networks.yaml".into(),
             Error::Wireless(_) => "use a wired interface, or the network `shared`".into(),
             Error::Enslaved { bridge, .. } => format!("set `interface: {bridge}` in networks.yaml"),

@@ -52,7 +52,8 @@ impl Firewall {
 
     /// Empty if the table is not there.
     fn list(&self) -> Result<String, Error> {
-        let finished = tools::call("nft", &["list", "table", "inet", &self.table]).map_err(Error::Firewall)?;
+        let finished =
+            tools::call("nft", &["list", "table", "inet", &self.table]).map_err(Error::Firewall)?;
         Ok(String::from_utf8_lossy(&finished.stdout).into_owned())
     }
 }
@@ -92,7 +93,9 @@ fn script(table: &str, network: &Own) -> String {
     }
     script.push_str("  }\n");
     if network.shared {
-        script.push_str("  chain postrouting {\n    type nat hook postrouting priority srcnat; policy accept;\n");
+        script.push_str(
+            "  chain postrouting {\n    type nat hook postrouting priority srcnat; policy accept;\n",
+        );
         script.push_str(&format!("    ip saddr {subnet} oifname != \"{bridge}\" masquerade\n  }}\n"));
     }
     script.push_str("}\n");

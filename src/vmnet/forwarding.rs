@@ -80,8 +80,13 @@ impl Forwarding {
 /// A bridge with an address that is not ours: Docker's, libvirt's, another user's.
 fn other_bridge(links: &mut Links, ours: &str) -> Option<String> {
     let all = links.all().unwrap_or_default();
-    let others = all.into_iter().filter(|link| link.kind == "bridge" && link.name != ours && !link.alias.starts_with(super::ALIAS));
-    others.into_iter().find(|link| links.addresses(link.index).is_ok_and(|addresses| !addresses.is_empty())).map(|link| link.name)
+    let others = all
+        .into_iter()
+        .filter(|link| link.kind == "bridge" && link.name != ours && !link.alias.starts_with(super::ALIAS));
+    others
+        .into_iter()
+        .find(|link| links.addresses(link.index).is_ok_and(|addresses| !addresses.is_empty()))
+        .map(|link| link.name)
 }
 
 /// One starts or ends at a time. The file is the same for all only as long as it has its name.
@@ -96,7 +101,8 @@ fn turn(directory: &Path) -> Result<Flock<File>, Error> {
             source: error.into(),
         };
         let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(failed)?;
-        let same = lock.metadata().is_ok_and(|held| path.metadata().is_ok_and(|there| held.ino() == there.ino()));
+        let same =
+            lock.metadata().is_ok_and(|held| path.metadata().is_ok_and(|there| held.ino() == there.ino()));
         if same {
             return Ok(lock);
         }

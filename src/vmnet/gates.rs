@@ -70,12 +70,19 @@ pub fn close(bridge: &str) -> Vec<String> {
             Gate::Chain { iptables, chain } => {
                 let Ok(listed) = tools::call(iptables, &["-w", "5", "-S", chain]) else { continue };
                 for rule in tagged(&String::from_utf8_lossy(&listed.stdout), bridge) {
-                    let args = [&["-w", "5", "-D"], rule.iter().map(String::as_str).collect::<Vec<_>>().as_slice()].concat();
-                    failed.extend(tools::call_checked(iptables, &args, "").err().map(|error| error.to_string()));
+                    let args =
+                        [&["-w", "5", "-D"], rule.iter().map(String::as_str).collect::<Vec<_>>().as_slice()]
+                            .concat();
+                    failed.extend(
+                        tools::call_checked(iptables, &args, "").err().map(|error| error.to_string()),
+                    );
                 }
             }
             // Not in the zone: nothing to take away.
-            Gate::Firewalld => drop(tools::call("firewall-cmd", &["-q", "--zone=trusted", &format!("--remove-interface={bridge}")])),
+            Gate::Firewalld => drop(tools::call(
+                "firewall-cmd",
+                &["-q", "--zone=trusted", &format!("--remove-interface={bridge}")],
+            )),
         }
     }
     failed
@@ -87,7 +94,11 @@ fn open_firewalld(network: &Own, opened: &mut Opened) {
     if asked.is_ok_and(|done| done.status.success()) {
         return;
     }
-    match tools::call_checked("firewall-cmd", &["-q", "--zone=trusted", &format!("--change-interface={bridge}")], "") {
+    match tools::call_checked(
+        "firewall-cmd",
+        &["-q", "--zone=trusted", &format!("--change-interface={bridge}")],
+        "",
+    ) {
         Ok(_) => opened.put.push("firewalld's zone trusted".into()),
         Err(error) => opened.warnings.push(error.to_string()),
     }
@@ -118,7 +129,8 @@ fn tagged(listed: &str, bridge: &str) -> Vec<Vec<String>> {
     let tag = tag(bridge);
     let mut rules = Vec::new();
     for line in listed.lines() {
-        let words: Vec<String> = line.split_whitespace().map(|word| word.trim_matches('"').to_owned()).collect();
+        let words: Vec<String> =
+            line.split_whitespace().map(|word| word.trim_matches('"').to_owned()).collect();
         if words.first().is_some_and(|word| word == "-A") && words.contains(&tag) {
             rules.push(words[1..].to_vec());
         }
@@ -139,7 +151,8 @@ struct Chain {
 impl Chain {
     /// A base chain that nobody whom we know of looks after.
     fn drops_unknown(&self) -> bool {
-        let known = self.table == "firewalld" || (self.family == "ip" && self.table == "filter" && self.name == "FORWARD");
+        let known = self.table == "firewalld"
+            || (self.family == "ip" && self.table == "filter" && self.name == "FORWARD");
         self.forward && self.drop && matches!(self.family.as_str(), "ip" | "inet") && !known
     }
 }
@@ -176,7 +189,9 @@ fn parse(listed: &str) -> Vec<Chain> {
 
 fn gates(chains: &[Chain]) -> Vec<Gate> {
     let mut gates = Vec::new();
-    let has = |name: &str| chains.iter().any(|chain| chain.family == "ip" && chain.table == "filter" && chain.name == name);
+    let has = |name: &str| {
+        chains.iter().any(|chain| chain.family == "ip" && chain.table == "filter" && chain.name == name)
+    };
     let program = |kind| if tools::find(kind).is_some() { kind } else { "iptables" };
     for chain in CHAINS.into_iter().filter(|chain| has(chain)) {
         gates.push(Gate::Chain { iptables: program("iptables-nft"), chain });
@@ -187,7 +202,9 @@ fn gates(chains: &[Chain]) -> Vec<Gate> {
         let iptables = program("iptables-legacy");
         let listed = tools::call(iptables, &["-w", "5", "-S"]).map(|done| done.stdout).unwrap_or_default();
         let listed = String::from_utf8_lossy(&listed).into_owned();
-        for chain in CHAINS.into_iter().filter(|chain| listed.lines().any(|line| line == format!("-N {chain}"))) {
+        for chain in
+            CHAINS.into_iter().filter(|chain| listed.lines().any(|line| line == format!("-N {chain}")))
+        {
             gates.push(Gate::Chain { iptables, chain });
         }
     }
@@ -208,7 +225,8 @@ mod tests {
     #[test]
     fn chains_that_drop_are_told_from_those_that_do_not() {
         let chains = parse(LISTED);
-        let unknown: Vec<&str> = chains.iter().filter(|chain| chain.drops_unknown()).map(|chain| chain.table.as_str()).collect();
+        let unknown: Vec<&str> =
+            chains.iter().filter(|chain| chain.drops_unknown()).map(|chain| chain.table.as_str()).collect();
         assert_eq!(unknown, ["mine"]);
         let gates = gates(&chains);
         assert!(matches!(gates.first(), Some(Gate::Chain { chain: "DOCKER-USER", .. })), "{gates:?}");
@@ -220,6 +238,9 @@ mod tests {
             -A DOCKER-USER -i lima-a2 -m comment --comment socket_vmnet-lima-a2 -j ACCEPT\n-A DOCKER-USER -j RETURN\n";
         let rules = tagged(listed, "lima-a");
         assert_eq!(rules.len(), 1);
-        assert_eq!(rules[0].join(" "), "DOCKER-USER -i lima-a -m comment --comment socket_vmnet-lima-a -j ACCEPT");
+        assert_eq!(
+            rules[0].join(" "),
+            "DOCKER-USER -i lima-a -m comment --comment socket_vmnet-lima-a -j ACCEPT"
+        );
     }
 }

@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::sys::socket::SockProtocol;
 
-use super::netlink::{ACK, CREATE, DUMP, EXCLUSIVE, Message, Netlink, REQUEST, Received, attributes, u16_at, u32_at};
+use super::netlink::{
+    ACK, CREATE, DUMP, EXCLUSIVE, Message, Netlink, REQUEST, Received, attributes, u16_at, u32_at,
+};
 use crate::packet::Mac;
 
 // Types of messages and attributes: linux/rtnetlink.h, if_link.h, if_addr.h, neighbour.h.
@@ -38,6 +40,7 @@ const RTA_OIF: u16 = 4;
 const NDA_LLADDR: u16 = 2;
 const NDA_MASTER: u16 = 9;
 const IFF_UP: u32 = 1;
+const IFF_ALLMULTI: u32 = 0x200;
 const ARPHRD_ETHER: u16 = 1;
 const AF_INET: u8 = 2;
 const AF_BRIDGE: u8 = 7;
@@ -119,6 +122,13 @@ impl Links {
         self.netlink.change(Message::new(NEW_LINK, REQUEST | ACK, &header))
     }
 
+    /// The same for a station of its own on another interface: the kernel gives it no multicast but what its own addresses want, and the guest's
+    /// are not its own. Without this IPv6 neighbours are not found.
+    pub fn set_up_for_all_multicast(&mut self, index: u32) -> io::Result<()> {
+        let header = link_header(index, IFF_UP | IFF_ALLMULTI, IFF_UP | IFF_ALLMULTI);
+        self.netlink.change(Message::new(NEW_LINK, REQUEST | ACK, &header))
+    }
+
     /// Makes an interface a port of a bridge.
     pub fn join(&mut self, index: u32, bridge: u32) -> io::Result<()> {
         let message = Message::new(NEW_LINK, REQUEST | ACK, &link_header(index, 0, 0));
@@ -146,13 +156,20 @@ impl Links {
         let read = |message: &Received| {
             let prefix = *message.body.get(1)?;
             let of = u32_at(&message.body, 4)?;
-            let local = attributes(message.body.get(8..)?).into_iter().find(|(kind, _)| *kind == IFA_LOCAL)?;
+            let local =
+                attributes(message.body.get(8..)?).into_iter().find(|(kind, _)| *kind == IFA_LOCAL)?;
             (of == index).then_some((ipv4(local.1)?, prefix))
         };
         Ok(answers.iter().filter_map(read).collect())
     }
 
-    pub fn add_address(&mut self, index: u32, address: Ipv4Addr, prefix: u8, broadcast: Ipv4Addr) -> io::Result<()> {
+    pub fn add_address(
+        &mut self,
+        index: u32,
+        address: Ipv4Addr,
+        prefix: u8,
+        broadcast: Ipv4Addr,
+    ) -> io::Result<()> {
         let message = Message::new(NEW_ADDRESS, REQUEST | ACK | CREATE, &address_header(index, prefix))
             .attribute(IFA_LOCAL, &address.octets())
             .attribute(IFA_ADDRESS, &address.octets())

@@ -72,7 +72,9 @@ pub fn run(words: Vec<OsString>, debug: bool) -> u8 {
 fn serve(words: Vec<OsString>, log: Log) -> Result<(), Error> {
     let written = match args::parse(words)? {
         Asked::Help => return Ok(print(args::HELP)),
-        Asked::Version => return Ok(print(concat!("socket_vmnet (limactl) ", env!("CARGO_PKG_VERSION"), "\n"))),
+        Asked::Version => {
+            return Ok(print(concat!("socket_vmnet (limactl) ", env!("CARGO_PKG_VERSION"), "\n")));
+        }
         Asked::Run(written) => written,
     };
     let current = std::env::current_dir();

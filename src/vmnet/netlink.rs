@@ -94,7 +94,9 @@ pub struct Received {
 /// The messages in what one `recv` gave; one that is cut ends the list.
 pub fn messages(mut bytes: &[u8]) -> Vec<Received> {
     let mut found = Vec::new();
-    while let (Some(length), Some(kind), Some(sequence)) = (u32_at(bytes, 0), u16_at(bytes, 4), u32_at(bytes, 8)) {
+    while let (Some(length), Some(kind), Some(sequence)) =
+        (u32_at(bytes, 0), u16_at(bytes, 4), u32_at(bytes, 8))
+    {
         let length = length as usize;
         let Some(body) = bytes.get(HEADER..length) else { break };
         found.push(Received { kind, sequence, body: body.to_vec() });
@@ -196,7 +198,11 @@ impl Netlink {
                     NLMSG_DONE => return Ok(answers),
                     NLMSG_ERROR => {
                         let code = u32_at(&message.body, 0).unwrap_or(0) as i32;
-                        return if code == 0 { Ok(answers) } else { Err(io::Error::from_raw_os_error(-code)) };
+                        return if code == 0 {
+                            Ok(answers)
+                        } else {
+                            Err(io::Error::from_raw_os_error(-code))
+                        };
                     }
                     _ => answers.push(message),
                 }

@@ -36,7 +36,16 @@ pub enum Ended {
 /// client sends from: what is for other addresses does not arrive at a macvtap device.
 pub fn run(socket: UnixStream, tap: OwnedFd, follows_mac: bool) -> Ended {
     let reader = Reader::default();
-    let mut relay = Relay { socket, tap: tap.into(), reader, pending: vec![0; PENDING_BUFFER].into(), held: 0, sent: 0, follows_mac, mac: None };
+    let mut relay = Relay {
+        socket,
+        tap: tap.into(),
+        reader,
+        pending: vec![0; PENDING_BUFFER].into(),
+        held: 0,
+        sent: 0,
+        follows_mac,
+        mac: None,
+    };
     loop {
         if let Err(ended) = relay.turn() {
             return ended;
@@ -62,7 +71,8 @@ impl Relay {
         let waits = self.sent < self.held;
         let socket_events = if waits { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
         let tap_events = if waits { PollFlags::empty() } else { PollFlags::POLLIN };
-        let mut fds = [PollFd::new(self.socket.as_fd(), socket_events), PollFd::new(self.tap.as_fd(), tap_events)];
+        let mut fds =
+            [PollFd::new(self.socket.as_fd(), socket_events), PollFd::new(self.tap.as_fd(), tap_events)];
         match poll(&mut fds, PollTimeout::NONE) {
             Err(nix::errno::Errno::EINTR) => return Ok(()),
             Err(error) => return Err(Ended::Socket(error.into())),
@@ -99,7 +109,9 @@ impl Relay {
             match self.tap.write(frame) {
                 Ok(_) => {}
                 // The device was taken away.
-                Err(error) if error.raw_os_error() == Some(nix::libc::EBADFD) => return Err(Ended::Tap(error)),
+                Err(error) if error.raw_os_error() == Some(nix::libc::EBADFD) => {
+                    return Err(Ended::Tap(error));
+                }
                 // This frame is not one, or there is no room for it: networks lose frames.
                 Err(_) => {}
             }

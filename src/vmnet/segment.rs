@@ -25,15 +25,8 @@ const MOST_MACVTAPS: u32 = 1024;
 /// See the module.
 #[derive(Debug)]
 pub enum Segment {
-    Bridge {
-        bridge: Link,
-        own: bool,
-        prefix: String,
-    },
-    Physical {
-        lower: Link,
-        prefix: String,
-    },
+    Bridge { bridge: Link, own: bool, prefix: String },
+    Physical { lower: Link, prefix: String },
 }
 
 /// A machine's side of a port.
@@ -46,10 +39,17 @@ pub struct Port {
 
 impl Segment {
     /// Makes or adopts the bridge, or finds the interface, of a network whose values were checked.
-    pub fn bring_up(links: &mut Links, network: &Network, prefix: &str, alias: &str) -> Result<Segment, Error> {
+    pub fn bring_up(
+        links: &mut Links,
+        network: &Network,
+        prefix: &str,
+        alias: &str,
+    ) -> Result<Segment, Error> {
         let prefix = prefix.to_owned();
         match network {
-            Network::Own(own) => Ok(Segment::Bridge { bridge: own_bridge(links, own, alias)?, own: true, prefix }),
+            Network::Own(own) => {
+                Ok(Segment::Bridge { bridge: own_bridge(links, own, alias)?, own: true, prefix })
+            }
             Network::Bridged { interface } => {
                 let link = find(links, interface)?;
                 if link.kind == "bridge" {
@@ -188,7 +188,8 @@ fn add_macvtap(links: &mut Links, lower: &Link, prefix: &str, header: Header) ->
     }
     created.map_err(failed)?;
     let index = find(links, &name)?.index;
-    let opened = open_macvtap(&name, header).and_then(|fd| links.set_up(index).map(|()| fd));
+    let opened =
+        open_macvtap(&name, header).and_then(|fd| links.set_up_for_all_multicast(index).map(|()| fd));
     match opened {
         Ok(fd) => Ok(Port { fd, index, name }),
         Err(source) => {
@@ -201,11 +202,13 @@ fn add_macvtap(links: &mut Links, lower: &Link, prefix: &str, header: Header) ->
 /// The number of a macvtap link's character device.
 pub fn device_of(name: &str) -> std::io::Result<u64> {
     let folder = PathBuf::from(format!("/sys/class/net/{name}/macvtap"));
-    let entry = fs::read_dir(&folder)?.next().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))??;
+    let entry =
+        fs::read_dir(&folder)?.next().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))??;
     let text = fs::read_to_string(entry.path().join("dev"))?;
-    let number = text.trim().split_once(':').and_then(|(major, minor)| {
-        Some(nix::sys::stat::makedev(major.parse().ok()?, minor.parse().ok()?))
-    });
+    let number = text
+        .trim()
+        .split_once(':')
+        .and_then(|(major, minor)| Some(nix::sys::stat::makedev(major.parse().ok()?, minor.parse().ok()?)));
     number.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidData))
 }
 
@@ -230,7 +233,8 @@ pub fn holders_of(device: u64) -> Vec<i32> {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         let descriptors = fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
         let has = |entry: fs::DirEntry| {
-            fs::metadata(entry.path()).is_ok_and(|data| data.file_type().is_char_device() && data.rdev() == device)
+            fs::metadata(entry.path())
+                .is_ok_and(|data| data.file_type().is_char_device() && data.rdev() == device)
         };
         if descriptors.into_iter().any(has) {
             holders.push(pid);

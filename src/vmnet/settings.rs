@@ -116,7 +116,11 @@ impl Settings {
         }
         let group = written.socket_group.clone().unwrap_or_else(|| "root".into());
         if !is_identifier(&group) {
-            return Err(Error::Value { option: "--socket-group", value: group, expected: "the name of a group" });
+            return Err(Error::Value {
+                option: "--socket-group",
+                value: group,
+                expected: "the name of a group",
+            });
         }
         let identity = files.socket.to_string_lossy().into_owned();
         let network = network(written, &name, &identity)?;
@@ -238,7 +242,10 @@ fn prefix(text: &str) -> Result<u8, Error> {
 }
 
 fn is_host(address: Ipv4Addr) -> bool {
-    let other = address.is_loopback() || address.is_multicast() || address.is_unspecified() || address.is_link_local();
+    let other = address.is_loopback()
+        || address.is_multicast()
+        || address.is_unspecified()
+        || address.is_link_local();
     !other && address.octets()[0] < 240 && address.octets()[0] > 0
 }
 
@@ -269,7 +276,8 @@ fn bridge_mac(identity: &str) -> Mac {
 
 /// FNV-1a of 64 bits.
 fn fnv(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -49,7 +49,10 @@ fn a_long_name_still_has_a_bridge_of_its_own() {
 #[test]
 fn wrong_values_are_refused_by_name() {
     for (words, message) in [
-        (["--vmnet-mode=nat"].as_slice(), "unknown vmnet mode `nat`: it is not one of host, shared and bridged"),
+        (
+            ["--vmnet-mode=nat"].as_slice(),
+            "unknown vmnet mode `nat`: it is not one of host, shared and bridged",
+        ),
         (&["--vmnet-mode=bridged"], "vmnet mode `bridged` requires `--vmnet-interface`"),
         (
             &["--vmnet-mode=bridged", "--vmnet-interface=eth0", "--vmnet-gateway=10.0.0.1"],
@@ -58,8 +61,14 @@ fn wrong_values_are_refused_by_name() {
         (&["--vmnet-interface=eth0"], "`--vmnet-interface` cannot be used with vmnet mode `shared`"),
         (&["--vmnet-mask=255.0.0.0"], "`--vmnet-mask` requires `--vmnet-gateway`"),
         (&["--vmnet-gateway=x"], "`--vmnet-gateway` is `x`, which is not an IPv4 address"),
-        (&["--vmnet-gateway=10.0.0.0"], "`--vmnet-gateway` is `10.0.0.0`, which is not the address of a host"),
-        (&["--vmnet-gateway=127.0.0.1"], "`--vmnet-gateway` is `127.0.0.1`, which is not the address of a host"),
+        (
+            &["--vmnet-gateway=10.0.0.0"],
+            "`--vmnet-gateway` is `10.0.0.0`, which is not the address of a host",
+        ),
+        (
+            &["--vmnet-gateway=127.0.0.1"],
+            "`--vmnet-gateway` is `127.0.0.1`, which is not the address of a host",
+        ),
         (
             &["--vmnet-gateway=10.0.0.1", "--vmnet-mask=255.0.255.0"],
             "`--vmnet-mask` is `255.0.255.0`, which is not a subnet mask of 8 to 30 bits",

@@ -185,7 +185,13 @@ pub fn read(path: &Path, most: u64) -> Option<String> {
 /// A file that several daemons hold, to know which is the last one. See `forwarding.rs`.
 pub fn open_shared(path: &Path) -> Result<File, Error> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW);
     options.open(path).map_err(|source| Error::File { what: "open", path: path.to_owned(), source })
 }
 

@@ -84,11 +84,13 @@ impl Up {
         state::clear_socket(&files.socket)?;
         state::clear_socket(&files.tap_socket)?;
         // Before the first link is made, so that nothing is missed.
-        let link_news = LinkNews::open().map_err(|source| Error::Kernel { what: "news of interfaces", source })?;
+        let link_news =
+            LinkNews::open().map_err(|source| Error::Kernel { what: "news of interfaces", source })?;
         self.make_segment()?;
         let mut ruleset_news = None;
         if let Some(own) = self.own.clone() {
-            let news = RulesetNews::open().map_err(|source| Error::Kernel { what: "news of rules", source })?;
+            let news =
+                RulesetNews::open().map_err(|source| Error::Kernel { what: "news of rules", source })?;
             ruleset_news = Some(news);
             self.make_firewall(&own)?;
             self.make_dhcp(&own, group)?;
@@ -110,7 +112,10 @@ impl Up {
         let alias = checks::alias(&self.settings);
         let (network, prefix) = (self.settings.network.clone(), self.settings.port_prefix.clone());
         if let Network::Own(own) = &network {
-            let found = self.links.find(&own.bridge).map_err(|source| Error::Kernel { what: "interfaces", source })?;
+            let found = self
+                .links
+                .find(&own.bridge)
+                .map_err(|source| Error::Kernel { what: "interfaces", source })?;
             self.adopted = found.is_some();
         }
         let segment = Segment::bring_up(&mut self.links, &network, &prefix, &alias);
