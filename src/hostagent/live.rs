@@ -89,7 +89,7 @@ pub(super) async fn live(
     };
     tokio::select! {
         () = agent.run() => {}
-        () = async { networks::watch(&request, &prepared.config).await; std::future::pending().await } => {}
+        () = networks::watch(&request, &prepared.config) => {}
     }
     // Closes the connections: a daemon must not count them any more.
     nic_watch.end().await;

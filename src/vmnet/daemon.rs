@@ -49,7 +49,8 @@ pub fn run(settings: &Settings, group: u32, log: Log) -> Result<(), Error> {
     };
     let mut daemon = match Daemon::new(up, doors, signals, log) {
         Ok(daemon) => daemon,
-        Err((up, source)) => {
+        Err(unmade) => {
+            let (up, source) = *unmade;
             up.take_down(true);
             return Err(Error::Kernel { what: "a pipe", source });
         }
@@ -111,10 +112,10 @@ enum Source {
 }
 
 impl Daemon {
-    fn new(up: Up, doors: Doors, signals: SignalFd, log: Log) -> Result<Daemon, (Up, std::io::Error)> {
+    fn new(up: Up, doors: Doors, signals: SignalFd, log: Log) -> Result<Daemon, Box<(Up, std::io::Error)>> {
         let (ended_news, ended_bell) = match std::io::pipe() {
             Ok(pipe) => pipe,
-            Err(error) => return Err((up, error)),
+            Err(error) => return Err(Box::new((up, error))),
         };
         let (ended_sender, ended) = mpsc::channel();
         Ok(Daemon {

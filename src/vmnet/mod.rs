@@ -71,9 +71,13 @@ pub fn run(words: Vec<OsString>, debug: bool) -> u8 {
 
 fn serve(words: Vec<OsString>, log: Log) -> Result<(), Error> {
     let written = match args::parse(words)? {
-        Asked::Help => return Ok(print(args::HELP)),
+        Asked::Help => {
+            print(args::HELP);
+            return Ok(());
+        }
         Asked::Version => {
-            return Ok(print(concat!("socket_vmnet (limactl) ", env!("CARGO_PKG_VERSION"), "\n")));
+            print(concat!("socket_vmnet (limactl) ", env!("CARGO_PKG_VERSION"), "\n"));
+            return Ok(());
         }
         Asked::Run(written) => written,
     };

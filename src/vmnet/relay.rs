@@ -86,15 +86,15 @@ impl Relay {
             self.flush()?;
         }
         if ready[0].intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR) {
-            self.from_client()?;
+            self.read_client()?;
         }
         if ready[1].contains(PollFlags::POLLIN) {
-            self.from_bridge()?;
+            self.read_bridge()?;
         }
         Ok(())
     }
 
-    fn from_client(&mut self) -> Result<(), Ended> {
+    fn read_client(&mut self) -> Result<(), Ended> {
         match self.socket.read(self.reader.space()) {
             Ok(0) => return Err(Ended::HungUp),
             Ok(length) => self.reader.filled(length),
@@ -119,7 +119,7 @@ impl Relay {
         Ok(())
     }
 
-    fn from_bridge(&mut self) -> Result<(), Ended> {
+    fn read_bridge(&mut self) -> Result<(), Ended> {
         for _ in 0..TURN {
             if self.held >= MOST_PENDING {
                 break;
