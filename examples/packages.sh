@@ -49,7 +49,14 @@ packages_table() {
 		test xz xz-utils compressed images in tests
 		test bzip2 bzip2 compressed images in tests
 		test openssl openssl a certificate in tests
+		test busybox busybox-static small programs of guests in tests
+		test dig bind9-dnsutils questions to nameservers in tests
+		test iptables iptables a guest's redirect in tests
+		test nft nftables a guest's redirect in tests
 		test shellcheck shellcheck checks the scripts
+		test ip iproute2 networks in tests
+		test dig bind9-dnsutils asks the resolver in tests
+		test busybox busybox asks the resolver in tests
 		test zsh zsh completion in a real shell
 		test fish fish completion in a real shell
 	END

@@ -12,6 +12,9 @@ pub mod instance;
 pub mod hostagent;
 pub mod disks;
 pub mod netdaemons;
+pub mod packet;
+#[cfg(target_os = "linux")]
+pub mod vmnet;
 pub mod driver;
 pub mod dns;
 pub mod ssh;

@@ -39,6 +39,9 @@ mod screenshot;
 mod generate;
 /// Parts of the program run by themselves, for developers.
 mod debug;
+/// A guest that asks the host resolver cannot tell that it is not the host asking.
+#[cfg(target_os = "linux")]
+mod dns;
 /// Commands in the guest, with their output and their exit codes.
 mod shell;
 /// Files come and go between host and guest, by scp or rsync.
@@ -59,10 +62,14 @@ mod yq;
 mod provision;
 /// A guest's screen, sound and TPM are those that were asked for.
 mod devices;
+/// An instance is on the networks that it names, and stays on them as far as its QEMU can.
+mod nics;
 /// How any ssh program reaches the guest.
 mod show_ssh;
 /// Wrong words on the command line have upstream's answers.
 mod usage;
+/// A guest asks the nameservers that its configuration says.
+mod nameservers;
 /// The host agent tells its story in JSON lines and answers at its socket.
 mod events;
 /// Bad input: one clear message with the next step, nothing lost.

@@ -43,6 +43,7 @@ main() {
 	say "$("$CARGO" --version) at $CARGO"
 
 	check_form
+	fetch_nss_modules
 	step "tests without a guest"
 	"$CARGO" test --locked --profile ci || fail "a test failed; see above"
 	run_compat
@@ -77,6 +78,31 @@ check_form() {
 	mapfile -t scripts < <(find examples tests .ci -name '*.sh' -not -path '*/support/*' -o -path .ci/run | LC_ALL=C sort)
 	shellcheck --external-sources "${scripts[@]}" || fail "shellcheck has something to say; see above"
 }
+
+# Modules that nsswitch.conf can name, for the conformance matrix of the resolver. Unpacked and not installed: their packages
+# change how this machine itself resolves names.
+fetch_nss_modules() {
+	step "modules for nsswitch.conf"
+	LIMA_TEST_NSS=${XDG_CACHE_HOME:-$HOME/.cache}/lima-tests/nss
+	if ! [ -e "$LIMA_TEST_NSS/complete" ]; then
+		mkdir -p "$LIMA_TEST_NSS"
+		download_nss_modules || { packages_refresh && download_nss_modules; } ||
+			fail "cannot download libnss-myhostname, libnss-mdns and libnss-resolve; see above"
+		touch "$LIMA_TEST_NSS/complete"
+	fi
+	export LIMA_TEST_NSS
+	# Root can always make namespaces; others say so where they cannot.
+	if [ "$(id -u)" = 0 ]; then export LIMA_TEST_REQUIRE_NETNS=1; fi
+	say "in $LIMA_TEST_NSS"
+}
+
+download_nss_modules() (
+	cd "$LIMA_TEST_NSS" || return
+	apt-get download --quiet --quiet libnss-myhostname libnss-mdns libnss-resolve || return
+	for package in *.deb; do
+		dpkg-deb --extract "$package" . && rm "$package" || return
+	done
+)
 
 has_cargo_command() { "$CARGO" "$1" --version > /dev/null 2>&1; }
 

@@ -10,6 +10,7 @@
 )]
 
 mod guest;
+mod redirect;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -220,87 +221,6 @@ fn a_plain_guest_runs_provisions_and_nothing_of_the_boot_scripts() {
 }
 
 #[test]
-fn a_redirect_by_iptables_is_first_and_follows_new_ports() {
-    let mut values = with_dns(33036, 45997);
-    let Some(guest) = Guest::new(&values) else { return };
-    if !guest.can("iptables -t nat -S && iptables-restore --version") {
-        eprintln!("skipped: iptables cannot list the nat table in a network namespace here");
-        return;
-    }
-    let rules = "iptables -t nat -S >/out/rules";
-    let expected = |udp: u16, tcp: u16| {
-        format!(
-            "-P PREROUTING ACCEPT\n-P INPUT ACCEPT\n-P OUTPUT ACCEPT\n-P POSTROUTING ACCEPT\n-N LIMADNS\n\
-             -A PREROUTING -j LIMADNS\n-A PREROUTING -p tcp -j ACCEPT\n-A OUTPUT -j LIMADNS\n\
-             -A LIMADNS -d 192.168.5.3/32 -p udp -m udp --dport 53 -j DNAT --to-destination 192.168.5.2:{udp}\n\
-             -A LIMADNS -d 192.168.5.3/32 -p tcp -m tcp --dport 53 -j DNAT --to-destination 192.168.5.2:{tcp}\n"
-        )
-    };
-    let before = "iptables -t nat -A PREROUTING -p tcp -j ACCEPT";
-    let run = guest.run(before, "sh /cidata/boot.sh", rules);
-    assert_eq!((run.code, guest.read("out/rules")), (0, expected(33036, 45997)), "{}", run.log);
-    values.udp_dns_port = 1024;
-    values.tcp_dns_port = 1025;
-    let renewed = "sh /cidata/boot.sh && sed -i -e s/33036/1024/ -e s/45997/1025/ /cidata/lima.env && sh /cidata/boot.sh";
-    let run = guest.run(before, renewed, rules);
-    assert_eq!((run.code, guest.read("out/rules")), (0, expected(1024, 1025)), "{}", run.log);
-}
-
-#[test]
-fn a_redirect_by_nft_serves_where_iptables_is_not() {
-    let Some(guest) = Guest::new(&with_dns(33036, 45997)) else {
-        return;
-    };
-    if !guest.can("nft list ruleset") {
-        eprintln!("skipped: nft cannot list the rules of a network namespace here");
-        return;
-    }
-    guest.hide(&["iptables", "iptables-restore"]);
-    // One of the two ports is gone the second time; a table twice would list every rule twice.
-    let run = guest.run(
-        "",
-        "sh /cidata/boot.sh && nft list ruleset >/out/first && \
-         sed -i -e s/33036/1024/ -e s/45997/0/ /cidata/lima.env && sh /cidata/boot.sh",
-        "nft list ruleset >/out/rules",
-    );
-    let table = |rules: &str| {
-        let chain = |hook: &str| {
-            let head = format!("\tchain {hook} {{\n\t\ttype nat hook {hook} priority -110; policy accept;\n");
-            format!("{head}{rules}\t}}\n")
-        };
-        format!("table ip lima-dns {{\n{}\n{}}}\n", chain("prerouting"), chain("output"))
-    };
-    let rule = |protocol: &str, port: u16| {
-        format!("\t\tip daddr 192.168.5.3 {protocol} dport 53 dnat to 192.168.5.2:{port}\n")
-    };
-    assert_eq!(run.code, 0, "{}", run.log);
-    // Some versions print a number for the hook's place, some a name and a distance.
-    let read = |name: &str| guest.read(name).replace("dstnat - 10", "-110");
-    assert_eq!(read("out/first"), table(&(rule("udp", 33036) + &rule("tcp", 45997))));
-    assert_eq!(read("out/rules"), table(&rule("udp", 1024)));
-}
-
-#[test]
-fn a_guest_without_packages_and_network_still_finishes_its_boot() {
-    let Some(guest) = Guest::new(&with_dns(33036, 45997)) else {
-        return;
-    };
-    guest.hide(&["iptables", "iptables-restore", "nft", "zypper", "dnf", "yum", "apk", "pacman"]);
-    guest.fake("apt-get", "echo \"$@\" >>/out/apt\nexit 100\n");
-    let run = guest.boot("sh");
-    assert_eq!(run.code, 1, "{}", run.log);
-    assert_eq!(guest.read("run/lima-boot-done"), format!("{IID}\n"));
-    assert_eq!(guest.read("run/lima-boot-failed"), format!("{IID}\nboot.Linux/30-install-packages.sh 100\n"));
-    assert!(guest.read("out/apt").contains("Acquire::http::Timeout=10"));
-
-    // With the port switched off, no package manager is asked.
-    guest.write("out/apt", "");
-    let run =
-        guest.run("sed -i s/DNS_LOCAL_PORT=.*/DNS_LOCAL_PORT=0/ /cidata/lima.env", "sh /cidata/boot.sh", "");
-    assert_eq!((run.code, guest.read("out/apt")), (0, String::new()), "{}", run.log);
-}
-
-#[test]
 fn an_alpine_guest_gets_what_other_distributions_have() {
     for shell in shells() {
         let Some(guest) = Guest::new(&values()) else {
@@ -367,6 +287,28 @@ fn an_interface_that_cloud_init_could_not_name_is_named() {
     let early = guest.run(link, "sh /early.sh", "ip -o link show eth0 >/out/link");
     assert_eq!(early.code, 0, "{}", early.log);
     assert!(guest.read("out/link").contains("52:55:55:ff:ef:5c"), "{}", early.log);
+}
+
+#[test]
+fn names_are_asked_by_the_first_interface_alone_where_cloud_init_cannot_say_so() {
+    let mut values = values();
+    for name in ["lima0", "up-1"] {
+        values.nics.push(Nic { name: name.to_owned(), mac: "52:55:55:00:00:01".to_owned(), metric: 100 });
+    }
+    let Some(guest) = Guest::new(&values) else { return };
+    let early = guest.early();
+    assert_eq!(early.code, 0, "{}", early.log);
+    assert!(!guest.path("etc/udhcpc/udhcpc.conf").exists(), "this is no Alpine");
+    guest.write("etc/alpine-release", "3.20.3\n");
+    guest.write("etc/NetworkManager/conf.d/x", "");
+    guest.write("etc/udhcpc/udhcpc.conf", "NO_DNS=\"old0\"\nNO_NTP=yes\n");
+    for _ in 0..2 {
+        let early = guest.early();
+        assert_eq!(early.code, 0, "{}", early.log);
+        assert_eq!(guest.read("etc/udhcpc/udhcpc.conf"), "NO_NTP=yes\nNO_DNS=\"lima0 up-1\"\n");
+        let settings = "[connection-lima]\nmatch-device=interface-name:eth0\nipv4.dns-priority=-10\n";
+        assert_eq!(guest.read("etc/NetworkManager/conf.d/90-lima.conf"), settings);
+    }
 }
 
 #[test]

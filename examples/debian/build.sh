@@ -123,7 +123,7 @@ packages() {
 		# what an instance is reached and set up by
 		cloud-init cloud-guest-utils fdisk openssh-server iptables sudo rsync sshfs
 		# what a person expects to find
-		ca-certificates curl iproute2 iputils-ping less netbase procps tzdata
+		bind9-dnsutils ca-certificates curl iproute2 iputils-ping less netbase procps tzdata
 	)
 	case $release in
 	bullseye | focal | jammy) ;; # part of the package systemd there

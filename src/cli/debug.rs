@@ -1,6 +1,7 @@
 //! `limactl debug`: parts of this program by themselves, for developers. Hidden.
 
-use clap::{Args, Subcommand};
+use anyhow::Context;
+use clap::{ArgAction, Args, Subcommand};
 
 use super::Outcome;
 use crate::dns::static_hosts::StaticHosts;
@@ -33,6 +34,9 @@ pub struct DnsArgs {
     /// Answer questions for IPv6 addresses as well
     #[arg(long, short = '6')]
     pub ipv6: bool,
+    /// Answer this name with an address, or with what another name has; of equal names the last one counts
+    #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append)]
+    pub host: Vec<String>,
 }
 
 pub fn run(args: DebugArgs) -> Outcome {
@@ -44,9 +48,10 @@ pub fn run(args: DebugArgs) -> Outcome {
 }
 
 fn dns(args: &DnsArgs) -> Outcome {
+    let hosts = static_hosts(&args.host)?;
     let server = Server::bind_ports(port(&args.udp)?, port(&args.tcp)?)?;
     let (udp, tcp) = (server.udp_port(), server.tcp_port());
-    let _serving = server.start(Settings::new(StaticHosts::default(), args.ipv6))?;
+    let _serving = server.start(Settings::new(hosts, args.ipv6))?;
     tracing::info!("The DNS server listens on 127.0.0.1, UDP port {udp} and TCP port {tcp}");
     loop {
         // An interrupt ends the program; a thread may be woken for no reason.
@@ -56,4 +61,15 @@ fn dns(args: &DnsArgs) -> Outcome {
 
 fn port(text: &str) -> Result<u16, anyhow::Error> {
     text.parse().map_err(|_| anyhow::anyhow!("invalid port `{text}`: must be a number from 0 to 65535"))
+}
+
+fn static_hosts(words: &[String]) -> Result<StaticHosts, anyhow::Error> {
+    let mut pairs = Vec::new();
+    for word in words {
+        let pair = word.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty());
+        pairs.push(pair.ok_or_else(|| {
+            anyhow::anyhow!("invalid static name `{word}`: must be NAME=ADDRESS or NAME=OTHERNAME")
+        })?);
+    }
+    StaticHosts::new(pairs).context("cannot serve the names that `--host` gives")
 }

@@ -67,6 +67,7 @@ pub fn run(args: HostagentArgs, app: &App) -> Outcome {
     let request = Request {
         home: context.home,
         host: context.host,
+        host_nameservers: super::host_nameservers::collect,
         name: args.name,
         pidfile,
         socket,

@@ -32,6 +32,7 @@ mod go_text;
 mod guest_install;
 mod help;
 mod host;
+mod host_nameservers;
 mod host_networks;
 mod hostagent;
 mod info;

@@ -11,20 +11,22 @@
 //! Invariants: [`Query`] and [`Reply`] hold one question without compression and records that can be walked to the last byte.
 //! Pure: no socket, no clock.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 
-pub use super::records::Data;
 use super::records::{
-    ADDITIONAL, ANSWER, HEADER, OPT, TC, count, cut, name_at, put_name, records, skip_name,
+    ADDITIONAL, ANSWER, HEADER, OPT, TC, are_options, count, cut, is_name, lifetime, name_at, put_name,
+    records, skip_name,
 };
+pub use super::records::{Data, Raw};
+use crate::sys::resolve::Family;
 
 /// What a UDP client without EDNS can take (RFC 1035 section 4.2.1).
 const PLAIN_UDP: u16 = 512;
 /// What we offer and send at most over UDP: fits an Ethernet frame over IPv6 (the DNS flag day 2020 value).
 const MAX_UDP: u16 = 1232;
+/// What is longer than that could not be forwarded in one piece, and no real query comes near it; refused before it takes memory while it waits.
+const MAX_QUERY: usize = MAX_UDP as usize;
 const QR: u8 = 0x80;
 const RD: u8 = 0x01;
 const OPCODE: u8 = 0x78;
@@ -45,11 +47,34 @@ pub struct Question {
     pub class: DNSClass,
 }
 
-/// How an answer travels back to the client.
+/// How many bytes a reply over UDP may have; over TCP it is always 65535.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    Udp,
-    Tcp,
+pub struct Limit(u16);
+
+impl Limit {
+    /// For a client without EDNS.
+    pub fn plain() -> Limit {
+        Limit(PLAIN_UDP)
+    }
+
+    /// For a client whose EDNS says that it takes `payload` bytes.
+    pub fn offered(payload: u16) -> Limit {
+        Limit(payload.clamp(PLAIN_UDP, MAX_UDP))
+    }
+
+    /// Cuts `reply`, whose question ends at `question_end`, to this size. Whole record sets go, OPT stays. TC is set when an answer or
+    /// an authority had to go, not for additional records (RFC 2181 section 9).
+    pub fn cut(self, reply: &mut Vec<u8>, question_end: usize) {
+        if reply.len() > usize::from(self.0) {
+            cut(reply, question_end, usize::from(self.0));
+        }
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Limit::plain()
+    }
 }
 
 /// What the bytes of a client are.
@@ -106,13 +131,20 @@ pub fn read(bytes: &[u8]) -> Incoming {
         if record.kind != OPT {
             continue;
         }
-        if record.section != ADDITIONAL || bytes[record.start] != 0 || query.edns.is_some() {
+        let options = are_options(&bytes[record.data.clone()]);
+        if record.section != ADDITIONAL || bytes[record.start] != 0 || query.edns.is_some() || !options {
             return Incoming::Refuse(query.reply(ResponseCode::FormErr));
         }
         version = (record.ttl >> 16) as u8;
         query.edns = Some(ClientEdns { payload: record.class, dnssec_ok: record.ttl & DNSSEC_OK != 0 });
     }
-    query.bytes.truncate(end);
+    if end < bytes.len() {
+        query.bytes.truncate(end);
+        query.bytes.shrink_to_fit();
+    }
+    if end > MAX_QUERY {
+        return Incoming::Refuse(query.reply(ResponseCode::FormErr));
+    }
     if version != 0 {
         return Incoming::Refuse(query.reply(ResponseCode::BADVERS));
     }
@@ -147,30 +179,43 @@ impl Query {
 
     /// A reply with a code and no records.
     pub fn reply(&self, code: ResponseCode) -> Vec<u8> {
-        self.compose(code, 0, &[], None)
+        self.compose(code, None, |_| 0)
     }
 
     /// A positive reply, or NODATA if `data` is empty. `ttl` is in seconds.
     pub fn answer(&self, data: &[Data], ttl: u32) -> Vec<u8> {
-        self.compose(ResponseCode::NoError, ttl, data, None)
+        let class = self.question.class;
+        self.compose(ResponseCode::NoError, None, |bytes| {
+            data.iter().take_while(|data| put_within(bytes, |bytes| data.put(bytes, class, ttl))).count()
+        })
+    }
+
+    /// A positive reply with records as they are, whose owners may be other names. What is more than a message holds is left out.
+    pub fn with_records<'a>(&self, records: impl Iterator<Item = Raw<'a>>) -> Vec<u8> {
+        self.compose(ResponseCode::NoError, None, |bytes| {
+            let fits = |bytes: &mut Vec<u8>, record: Raw<'_>| put_within(bytes, |bytes| record.put(bytes));
+            records.take_while(|record| fits(bytes, *record)).count()
+        })
     }
 
     /// The reply to a question to which nobody gave an answer (RFC 8914 section 4.23 for the reason).
     pub fn no_answer(&self) -> Vec<u8> {
-        self.compose(ResponseCode::ServFail, 0, &[], Some(NO_REACHABLE_AUTHORITY))
+        self.compose(ResponseCode::ServFail, Some(NO_REACHABLE_AUTHORITY), |_| 0)
     }
 
-    /// Cuts `reply` to what the client can take over `transport`. Whole record sets go, OPT stays. TC is set when an answer or
-    /// an authority had to go, not for additional records (RFC 2181 section 9).
-    pub fn fit(&self, reply: &mut Vec<u8>, transport: Transport) {
-        let limit = match (transport, self.edns) {
-            (Transport::Tcp, _) => u16::MAX,
-            (Transport::Udp, None) => PLAIN_UDP,
-            (Transport::Udp, Some(edns)) => edns.payload.clamp(PLAIN_UDP, MAX_UDP),
-        };
-        if reply.len() > usize::from(limit) {
-            cut(reply, self.question_end, usize::from(limit));
-        }
+    /// What the client can take over UDP.
+    pub fn limit(&self) -> Limit {
+        self.edns.map_or(Limit::plain(), |edns| Limit::offered(edns.payload))
+    }
+
+    /// Where the question ends, in the query and in every reply to it.
+    pub fn question_end(&self) -> usize {
+        self.question_end
+    }
+
+    /// The id and the spelling of the name, as the client wrote them.
+    pub fn head(&self) -> (u16, &[u8]) {
+        (count(&self.bytes, 0), &self.bytes[HEADER..self.question_end - 4])
     }
 
     /// Judges what a nameserver sent in return for `with_id(id)`.
@@ -195,7 +240,7 @@ impl Query {
         }
         let mut end = self.question_end;
         for record in records(bytes, self.question_end) {
-            let Some(record) = record else {
+            let Some(record) = record.filter(|record| is_name(bytes, record.start)) else {
                 return Verdict::Broken;
             };
             end = record.end;
@@ -208,22 +253,19 @@ impl Query {
         Verdict::Answer(Reply { bytes, question_end: self.question_end })
     }
 
-    fn compose(&self, code: ResponseCode, ttl: u32, data: &[Data], extended_error: Option<u16>) -> Vec<u8> {
+    /// `put` appends the answers and counts them.
+    fn compose(
+        &self,
+        code: ResponseCode,
+        extended_error: Option<u16>,
+        put: impl FnOnce(&mut Vec<u8>) -> usize,
+    ) -> Vec<u8> {
         let mut bytes = self.bytes[..self.question_end].to_vec();
         bytes[2] = QR | (bytes[2] & (OPCODE | RD));
         bytes[3] = RA | (bytes[3] & CD) | code.low();
         bytes[6..HEADER].copy_from_slice(&[0; 6]);
-        let mut answers = 0_u16;
-        for record in data {
-            let before = bytes.len();
-            record.put(&mut bytes, self.question.class, ttl);
-            // A hosts file can hold more addresses for one name than a message takes: the rest is left out.
-            if bytes.len() > usize::from(u16::MAX) - 64 {
-                bytes.truncate(before);
-                break;
-            }
-            answers += 1;
-        }
+        // Each has eleven bytes at least, and a message 65535 at most.
+        let answers = put(&mut bytes) as u16;
         bytes[6..8].copy_from_slice(&answers.to_be_bytes());
         if let Some(edns) = self.edns {
             bytes[10..12].copy_from_slice(&1_u16.to_be_bytes());
@@ -231,6 +273,18 @@ impl Query {
         }
         bytes
     }
+}
+
+/// Appends a record if it fits into a message, with room for OPT behind it. A hosts file can hold more addresses for one name than a
+/// message takes.
+fn put_within(bytes: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) -> bool {
+    let before = bytes.len();
+    put(bytes);
+    let fits = bytes.len() <= usize::from(u16::MAX) - 64;
+    if !fits {
+        bytes.truncate(before);
+    }
+    fits
 }
 
 /// What a message from a nameserver is worth.
@@ -253,14 +307,28 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The code without its extension in OPT.
+    /// The code, with its extension in OPT.
     pub fn code(&self) -> ResponseCode {
-        ResponseCode::from(0, self.bytes[3] & RCODE)
+        let walk = records(&self.bytes, self.question_end).flatten();
+        let high = walk.filter(|record| record.kind == OPT).map(|record| (record.ttl >> 24) as u8);
+        ResponseCode::from(high.last().unwrap_or_default(), self.bytes[3] & RCODE)
     }
 
     /// Whether it has any answer record.
     pub fn is_positive(&self) -> bool {
         count(&self.bytes, 6) > 0
+    }
+
+    /// Whether it has an address of this family among its answers.
+    pub fn has_address(&self, family: Family) -> bool {
+        let kind = match family {
+            Family::V4 => 1,
+            Family::V6 => 28,
+        };
+        self.is_positive()
+            && records(&self.bytes, self.question_end)
+                .flatten()
+                .any(|record| record.section == ANSWER && record.kind == kind)
     }
 
     /// Turns "no such name" into "no such data", for a name that exists on the host; what else the reply says stays.
@@ -270,20 +338,16 @@ impl Reply {
         }
     }
 
-    /// The addresses among the answers, with the shortest TTL (seconds) of all answers.
-    pub fn addresses(&self) -> (Vec<Data>, u32) {
+    /// The addresses of this type among the answers, with the shortest TTL (seconds) of all answers.
+    pub fn addresses(&self, kind: RecordType) -> (Vec<Data>, u32) {
         let mut found = Vec::new();
         let mut ttl = u32::MAX;
         let walk = records(&self.bytes, self.question_end);
         for record in walk.flatten().filter(|record| record.section == ANSWER) {
-            ttl = ttl.min(record.ttl);
-            let data = &self.bytes[record.data.clone()];
-            let address = match record.kind {
-                1 => <[u8; 4]>::try_from(data).map(|octets| Ipv4Addr::from(octets).into()).ok(),
-                28 => <[u8; 16]>::try_from(data).map(|octets| Ipv6Addr::from(octets).into()).ok(),
-                _ => None,
-            };
-            found.extend(address.map(Data::Address));
+            ttl = ttl.min(lifetime(record.ttl));
+            if record.kind == u16::from(kind) {
+                found.extend(Data::address(record.kind, &self.bytes[record.data]));
+            }
         }
         (found, ttl)
     }

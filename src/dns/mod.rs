@@ -1,18 +1,24 @@
 //! The host resolver: answers guests' DNS questions as the host itself would, over UDP and TCP on the loopback address.
 //!
 //! ```text
-//!            bytes ──► message ──► answer ──┬─► reply from a table          (pure up to here)
-//!  listen ──►                               ├─► native     getaddrinfo on a small pool of threads
-//!            ◄── cut to the client's size ──┴─► upstream   the host's nameservers, message untouched
+//!   clients            serve ─► core ─► cache ──────────────────────────────► reply
+//!   UDP  datagrams ──►  │        ├────► answer: static names, hosts file ───► reply
+//!   TCP  connections ─► │        └────► search: the host's rules (nsswitch)
+//!                       │                  ├─ ask ─► nameservers, systemd-resolved: the message untouched
+//!                       ▼                  └─ native ─► getaddrinfo on a small pool of threads
+//!   nameservers  ports (UDP), exchanges (TCP)
 //! ```
 //!
-//! Life: [`Server::bind`] takes one UDP and one TCP port, which stay taken, so nobody else can get them between their choice and
-//! their use; [`Server::start`] serves on a thread of its own with a runtime of its own, so nothing else in the process delays an
-//! answer; dropping the [`Handle`] stops it and closes both. Every question is answered within `Patience::question`, if
-//! only by SERVFAIL.
+//! What thinks is pure (`message`, `records`, `cache`, `answer`, `search`, `ask`, `flight`, `core`, `nsswitch`, `hosts_file`, …): bytes and time in, through
+//! [`edge::Edge`] out. What touches sockets and files does not think: `serve` (the loop), `connections`, `ports`, `exchanges`,
+//! `surroundings`, `native`.
 //!
-//! Limits: `listen` (what guests may have in flight), `upstream` (sockets towards nameservers), `native` (threads, queue).
-//! Idle, it holds one sleeping thread and no timer.
+//! Life: [`Server::bind`] takes one UDP and one TCP port, which stay taken, so nobody else can get them between their choice and
+//! their use; [`Server::start`] serves on a thread of its own, so nothing else in the process delays an answer; dropping the [`Handle`]
+//! stops it and closes both. Every question is answered within `Patience::question`, if only by SERVFAIL.
+//!
+//! Limits: `core` (questions in flight, cache), `connections` (clients over TCP), `ports` and `exchanges` (sockets towards
+//! nameservers), `native` (threads, queue). Idle, it holds one sleeping thread and no timer.
 //!
 //! Invariants: this room does not know what an instance is; it prints nothing; a name is said not to exist only if somebody
 //! who was asked said so; a question never goes back to our own sockets.
@@ -21,33 +27,48 @@ pub mod message;
 mod records;
 pub mod static_hosts;
 pub mod hosts_file;
-pub mod answer;
+pub mod nsswitch;
+pub mod resolved;
 mod followed;
 mod nameservers;
+pub mod surroundings;
+mod search;
+mod answer;
+pub mod cache;
+mod health;
+mod quiet;
+mod edge;
+mod flight;
+mod ask;
+pub mod core;
+pub mod apple;
 mod native;
-mod upstream;
-mod engine;
-mod listen;
+mod system;
+mod ports;
+mod exchanges;
+mod connections;
+mod mailbox;
+mod serve;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
+pub use self::core::Patience;
+use mailbox::{Mail, Mailbox};
 pub use native::Lookup;
+use serve::Serve;
 pub use static_hosts::{StaticHosts, StaticHostsError};
-pub use upstream::Patience;
+use surroundings::Paths;
 
 /// A server that cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     #[error("cannot take a {protocol} port of 127.0.0.1 for the host resolver")]
     Bind { protocol: &'static str, source: io::Error },
-    #[error("cannot start the thread of the host resolver")]
+    #[error("cannot start the host resolver")]
     Start { source: io::Error },
 }
 
@@ -56,14 +77,15 @@ pub struct Settings {
     pub hosts: StaticHosts,
     /// Whether AAAA is answered; without it every AAAA question gets an empty answer at once.
     pub ipv6: bool,
-    pub resolv_conf: PathBuf,
-    pub hosts_file: PathBuf,
+    pub paths: Paths,
+    /// Where systemd-resolved listens, if it does.
+    pub stub: SocketAddr,
     /// Where nameservers listen.
     pub nameserver_port: u16,
     /// The host's own resolver; blocks.
     pub lookup: Lookup,
     pub patience: Patience,
-    /// A TCP connection that sends no whole message for this long is closed. More than `patience.question`, or answers get lost.
+    /// A TCP connection that sends no whole message for this long, while it waits for no answer, is closed.
     pub tcp_idle: Duration,
 }
 
@@ -72,8 +94,13 @@ impl Settings {
         Settings {
             hosts,
             ipv6,
-            resolv_conf: "/etc/resolv.conf".into(),
-            hosts_file: "/etc/hosts".into(),
+            paths: Paths {
+                resolv_conf: "/etc/resolv.conf".into(),
+                hosts_file: "/etc/hosts".into(),
+                nsswitch_conf: "/etc/nsswitch.conf".into(),
+                host_conf: "/etc/host.conf".into(),
+            },
+            stub: ([127, 0, 0, 53], 53).into(),
             nameserver_port: 53,
             lookup: Arc::new(crate::sys::resolve::addresses),
             patience: Patience::default(),
@@ -121,41 +148,30 @@ impl Server {
     /// Serves until the handle is dropped.
     pub fn start(self, settings: Settings) -> Result<Handle, ServerError> {
         let start_error = |source| ServerError::Start { source };
-        let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(start_error)?;
-        let tcp_idle = settings.tcp_idle;
-        let engine = Arc::new(engine::Engine::new(settings, vec![self.udp_address, self.tcp_address]));
-        let (udp, tcp) = {
-            // Registering a socket needs the runtime around.
-            let _inside = runtime.enter();
-            let udp = tokio::net::UdpSocket::from_std(self.udp).map_err(start_error)?;
-            (udp, tokio::net::TcpListener::from_std(self.tcp).map_err(start_error)?)
-        };
-        let serve = move || {
-            // Tasks end where they wait when the runtime goes; lookups that still run are left to their threads.
-            runtime.block_on(async move {
-                tokio::spawn(listen::serve_udp(udp, engine.clone()));
-                tokio::spawn(listen::serve_tcp(tcp, engine, tcp_idle));
-                // Ends by a message or by the loss of the handle, which mean the same.
-                let _ = stopped.await;
-            });
-        };
-        let thread = std::thread::Builder::new().name("dns".into()).spawn(serve).map_err(start_error)?;
-        Ok(Handle { stop: Some(stop), thread: Some(thread) })
+        let own = vec![self.udp_address, self.tcp_address];
+        let (serve, mailbox) = Serve::new(settings, self.udp, self.tcp, own).map_err(start_error)?;
+        let thread = std::thread::Builder::new().name("dns".into()).spawn(move || serve.run());
+        Ok(Handle { mailbox, thread: Some(thread.map_err(start_error)?) })
     }
 }
 
-/// A running server; dropping it stops the server, closes its ports and waits until that is done (no longer than one step of a task).
+/// A running server; dropping it stops the server, closes its ports and waits until that is done (no longer than one round of its loop).
 #[derive(Debug)]
 pub struct Handle {
-    stop: Option<oneshot::Sender<()>>,
+    mailbox: Arc<Mailbox>,
     thread: Option<JoinHandle<()>>,
+}
+
+impl Handle {
+    /// Replaces the static names. Questions that arrive after this see the new ones.
+    pub fn set_hosts(&self, hosts: StaticHosts) {
+        self.mailbox.put(Mail::StaticHosts(Arc::new(hosts)));
+    }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        self.mailbox.put(Mail::Stop);
         if let Some(thread) = self.thread.take() {
             // A panic there has been reported by the panic hook.
             let _ = thread.join();

@@ -5,7 +5,6 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::followed::Followed;
 use crate::sys::resolve::interface_index;
@@ -22,11 +21,7 @@ pub struct Nameservers {
     port: u16,
     /// Addresses that are never asked: our own sockets, or a question would go round for ever.
     own: Vec<SocketAddr>,
-    file: Mutex<Read>,
-}
-
-struct Read {
-    followed: Followed<Vec<Listed>>,
+    file: Followed<Vec<Listed>>,
     /// Whether it was already said that there are none.
     said: bool,
 }
@@ -41,32 +36,26 @@ struct Listed {
 impl Nameservers {
     /// Follows `path`; the servers are asked on `port`, and those in `own` never.
     pub fn new(path: PathBuf, port: u16, own: Vec<SocketAddr>) -> Self {
-        let followed = Followed::new(path.clone(), parse);
-        Nameservers { path, port, own, file: Mutex::new(Read { followed, said: false }) }
+        let file = Followed::new(path.clone(), parse);
+        Nameservers { path, port, own, file, said: false }
     }
 
     /// Whom to ask now, in the system's order. Public servers stand in where the system names none.
-    pub fn current(&self) -> Vec<SocketAddr> {
-        let mut file = self.lock();
-        let listed = file.followed.current();
+    pub fn current(&mut self) -> Vec<SocketAddr> {
+        let listed = self.file.current();
         let found: Vec<SocketAddr> = listed
             .iter()
             .map(|server| server.at(self.port))
             .filter(|server| !self.own.contains(server))
             .collect();
         if !found.is_empty() {
-            file.said = false;
+            self.said = false;
             return found;
         }
-        if !std::mem::replace(&mut file.said, true) {
+        if !std::mem::replace(&mut self.said, true) {
             tracing::warn!("no nameserver in `{}`: asking 8.8.8.8 and 1.1.1.1", self.path.display());
         }
         FALLBACK.map(|address| SocketAddr::new(address, self.port)).into()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Read> {
-        // Nothing in there can be half done: a value is replaced in one step.
-        self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

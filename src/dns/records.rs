@@ -4,7 +4,7 @@
 //! because compression pointers point backwards only (RFC 1035 section 4.1.4): what is left never refers to what is gone.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 use hickory_proto::rr::{DNSClass, Name, RecordType};
@@ -21,6 +21,7 @@ pub const OPT: u16 = 41;
 const POINTER_TO_QUESTION: [u8; 2] = [0xc0, HEADER as u8];
 
 pub const ANSWER: usize = 0;
+pub const AUTHORITY: usize = 1;
 pub const ADDITIONAL: usize = 2;
 
 /// A record of ours in an answer section; its owner is always the question's name.
@@ -29,6 +30,35 @@ pub enum Data {
     Address(IpAddr),
     Pointer(Name),
     Alias(Name),
+}
+
+/// A record as it goes into a message, names in it not compressed.
+#[derive(Debug, Clone, Copy)]
+pub struct Raw<'a> {
+    pub owner: &'a [u8],
+    pub kind: u16,
+    pub class: u16,
+    /// In seconds.
+    pub ttl: u32,
+    pub data: &'a [u8],
+}
+
+impl Raw<'_> {
+    /// Appends the record to a message. An owner that is the question's name becomes a pointer to it.
+    pub fn put(&self, bytes: &mut Vec<u8>) {
+        let question = bytes.get(HEADER..HEADER + self.owner.len());
+        if question.is_some_and(|question| question.eq_ignore_ascii_case(self.owner)) {
+            bytes.extend_from_slice(&POINTER_TO_QUESTION);
+        } else {
+            bytes.extend_from_slice(self.owner);
+        }
+        bytes.extend_from_slice(&self.kind.to_be_bytes());
+        bytes.extend_from_slice(&self.class.to_be_bytes());
+        bytes.extend_from_slice(&self.ttl.to_be_bytes());
+        // RDATA came with a length of 16 bits.
+        bytes.extend_from_slice(&(self.data.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(self.data);
+    }
 }
 
 /// Where one record lies and what its fixed fields say.
@@ -45,6 +75,16 @@ pub struct Record {
 }
 
 impl Data {
+    /// The address in a record's data, if it is one of type A or AAAA.
+    pub fn address(kind: u16, data: &[u8]) -> Option<Data> {
+        let address = match kind {
+            1 => Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?).into(),
+            28 => Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).into(),
+            _ => return None,
+        };
+        Some(Data::Address(address))
+    }
+
     /// Appends the record to a message.
     pub fn put(&self, bytes: &mut Vec<u8>, class: DNSClass, ttl: u32) {
         let mut data = Vec::new();
@@ -164,6 +204,11 @@ fn whole_sets(bytes: &[u8], records: &[&Record], question_end: usize, limit: usi
     kept
 }
 
+/// What a TTL field means, in seconds: with its highest bit set it counts as zero (RFC 2181 section 8).
+pub fn lifetime(ttl: u32) -> u32 {
+    if ttl > i32::MAX as u32 { 0 } else { ttl }
+}
+
 /// The 16-bit number at `at`; the caller has checked that a header is there.
 pub fn count(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])
@@ -189,6 +234,43 @@ pub fn skip_name(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
             _ => return None,
         }
     }
+}
+
+/// Whether the name at `at` is one: pointers lead to earlier names only (RFC 1035 section 4.1.4), and it has at most 255 bytes.
+pub fn is_name(bytes: &[u8], at: usize) -> bool {
+    let (mut at, mut begins, mut length) = (at, at, 0);
+    loop {
+        match bytes.get(at) {
+            Some(0) => return length < 255,
+            Some(label @ 1..=63) => {
+                length += 1 + usize::from(*label);
+                at += 1 + usize::from(*label);
+            }
+            Some(0xc0..) => {
+                let Some(pair) = bytes.get(at..at + 2) else { return false };
+                let target = usize::from(count(pair, 0) & 0x3fff);
+                if target < HEADER || target >= begins {
+                    return false;
+                }
+                (at, begins) = (target, target);
+            }
+            _ => return false,
+        }
+        if length > 255 {
+            return false;
+        }
+    }
+}
+
+/// Whether the data of an OPT record are options, each in whole (RFC 6891 section 6.1.2).
+pub fn are_options(mut data: &[u8]) -> bool {
+    while let Some((head, rest)) = data.split_first_chunk::<4>() {
+        let Some(next) = rest.get(usize::from(u16::from_be_bytes([head[2], head[3]]))..) else {
+            return false;
+        };
+        data = next;
+    }
+    data.is_empty()
 }
 
 /// A name on the wire, uncompressed.

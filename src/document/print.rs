@@ -133,7 +133,8 @@ impl Layout {
     fn key(self, key: &Node) -> String {
         match key.kind() {
             Kind::Scalar(_) => {
-                match key.origin().filter(|origin| !origin.source[origin.own.clone()].contains('\n')) {
+                match key.origin().filter(|origin| !origin.source[origin.own.clone()].contains(['\n', '\r']))
+                {
                     Some(origin) => origin.source[origin.own.clone()].to_owned(),
                     None => scalar::write_line(key),
                 }
@@ -155,7 +156,7 @@ pub enum Under {
 pub fn flow(node: &Node) -> String {
     if let Some(origin) = node.origin() {
         let own = &origin.source[origin.own.clone()];
-        if is_on_its_line(node) && !own.is_empty() && !own.contains(['\n', '#']) && fits_flow(node) {
+        if is_on_its_line(node) && !own.is_empty() && !own.contains(['\n', '\r', '#']) && fits_flow(node) {
             return own.to_owned();
         }
     }

@@ -11,7 +11,8 @@
 //!   closed, so that it says whether the VM lives, whatever becomes of us.
 //! - Standard output carries events and nothing else; they are written through the writer that the command line hands in.
 //! - The agent never says sudo, and never imports `instance`.
-//! - Idle means idle: after READY nothing polls the guest; only the host's own two clocks are compared, every ten seconds (`clock`).
+//! - Idle means idle: after READY nothing polls the guest; only the host's own two clocks are compared, every ten seconds (`clock`). Leases of
+//!   networks (`neighbours`) and the end of a NIC's connection (`nics`) are reported by the kernel.
 //!
 //! One tokio `current_thread` runtime; the DNS server has a thread of its own, so that nothing here delays an answer.
 
@@ -27,6 +28,8 @@ mod ini;
 mod launch;
 mod live;
 mod machine;
+mod neighbours;
+mod nics;
 mod networks;
 mod prepare;
 mod progress;
@@ -36,9 +39,11 @@ mod screen;
 pub mod screenshot;
 mod serial;
 pub mod state;
+mod taps;
 mod values;
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::config::HostFacts;
@@ -47,12 +52,15 @@ use crate::process::daemon::Readiness;
 
 pub use error::Error;
 pub use networks::{Reconcile, Uses};
+pub use nics::{NicReport, Way};
 pub use values::cloud_config;
 
 /// What the hidden command `hostagent` was asked to do.
 pub struct Request {
     pub home: Home,
     pub host: HostFacts,
+    /// Nameservers of the host that a guest can ask by itself. Called only for a guest that needs them, since the answer may take a second.
+    pub host_nameservers: fn(&HostFacts) -> Vec<IpAddr>,
     /// Name of the instance.
     pub name: String,
     /// Where the pid is written, for other tools.

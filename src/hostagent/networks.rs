@@ -73,6 +73,12 @@ impl Reconcile {
 
 /// Watches the daemons of the managed networks that `config` names, and has those started again that die. Never ends by itself.
 pub(super) async fn watch(request: &Request, config: &Config) {
+    let watches = watches(request, config);
+    std::future::pending::<()>().await;
+    drop(watches);
+}
+
+fn watches(request: &Request, config: &Config) -> Vec<super::live::Task> {
     let names: Vec<&str> = config.document["networks"]
         .as_array()
         .into_iter()
@@ -80,25 +86,21 @@ pub(super) async fn watch(request: &Request, config: &Config) {
         .filter_map(|nic| nic["lima"].as_str())
         .collect();
     if names.is_empty() {
-        return;
+        return Vec::new();
     }
     let networks = match request.home.managed_networks(&request.host) {
         Ok(networks) => networks,
         Err(error) => {
-            return tracing::warn!("the networks are not watched: {}", crate::process::words::chain(&error));
+            tracing::warn!("the networks are not watched: {}", crate::process::words::chain(&error));
+            return Vec::new();
         }
     };
     let (os, reconcile) = (request.host.os, &request.uses.reconcile);
-    let watches: Vec<_> = networks
-        .networks
-        .iter()
-        .filter(|network| names.contains(&network.name.as_str()))
-        .map(|network| watch_one(network.clone(), os, reconcile.clone()))
+    let used = networks.networks.iter().filter(|network| names.contains(&network.name.as_str()));
+    used.map(|network| watch_one(network.clone(), os, reconcile.clone()))
         .map(tokio::task::spawn_local)
         .map(super::live::Task)
-        .collect();
-    std::future::pending::<()>().await;
-    drop(watches);
+        .collect()
 }
 
 async fn watch_one(network: ManagedNetwork, os: HostOs, reconcile: Reconcile) {

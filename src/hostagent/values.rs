@@ -22,11 +22,15 @@ pub(super) struct Start<'a> {
     pub debug: bool,
     /// UDP and TCP port of the host resolver; zeros where there is none.
     pub dns_ports: (u16, u16),
+    /// See [`super::Request::host_nameservers`].
+    pub host_nameservers: fn(&HostFacts) -> Vec<IpAddr>,
 }
 
 /// The text of `cloud-config.yaml` of an instance that is being created. Makes the ssh key if there is none.
 pub fn cloud_config(home: &Home, host: &HostFacts, name: &str, config: &Config) -> Result<String, Error> {
-    let start = Start { instance_id: "iid-0", debug: false, dns_ports: (0, 0) };
+    // The text has no nameservers: they are those of a start.
+    let host_nameservers = |_: &HostFacts| Vec::new();
+    let start = Start { instance_id: "iid-0", debug: false, dns_ports: (0, 0), host_nameservers };
     Ok(seed::cloud_config(&seed_values(home, host, name, config, &start)?))
 }
 
@@ -50,12 +54,8 @@ pub(super) fn seed_values(
         debug: start.debug,
         user: config.user.clone(),
         ssh_public_keys: ssh::public_keys(home, dot_ssh(config, host).as_deref())?,
-        nics: vec![seed::Nic {
-            name: "eth0".into(),
-            mac: config.mac_address.clone(),
-            metric: FIRST_NIC_METRIC,
-        }],
-        dns: nameservers(config),
+        nics: nics(config),
+        dns: nameservers(config, || (start.host_nameservers)(host)),
         slirp: seed::Slirp { gateway: GATEWAY.into(), dns: SLIRP_DNS.into(), address: Some(GUEST.into()) },
         udp_dns_port: start.dns_ports.0,
         tcp_dns_port: start.dns_ports.1,
@@ -73,10 +73,21 @@ pub(super) fn seed_values(
     })
 }
 
-/// Empty leaves what DHCP says, which is slirp's own name server.
-fn nameservers(config: &Config) -> Vec<IpAddr> {
+fn nics(config: &Config) -> Vec<seed::Nic> {
+    let first = seed::Nic { name: "eth0".into(), mac: config.mac_address.clone(), metric: FIRST_NIC_METRIC };
+    let more = config.networks.iter().map(|network| seed::Nic {
+        name: network.interface.clone(),
+        mac: network.mac_address.clone(),
+        metric: network.metric,
+    });
+    std::iter::once(first).chain(more).collect()
+}
+
+/// The guest's nameservers: those that were written, else ours, else the host's. Empty leaves what DHCP says, which is slirp's own.
+fn nameservers(config: &Config, hosts: impl FnOnce() -> Vec<IpAddr>) -> Vec<IpAddr> {
     match (config.dns.as_slice(), config.host_resolver.enabled) {
         ([], true) => vec![IpAddr::V4(SLIRP_DNS)],
+        ([], false) => hosts(),
         (written, _) => written.to_vec(),
     }
 }

@@ -1,6 +1,7 @@
 //! How each managed network is: who wants it, whether its daemon lives and serves, who has which address, and what to fix first.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use super::inspect::facts;
 use super::networks::{install_command, joined, users};
@@ -8,12 +9,16 @@ use super::{Context, Error};
 use crate::config::HostOs;
 use crate::config::managed::{ManagedNetwork, ManagedNetworks, Mode};
 use crate::home::LoadError;
+use crate::hostagent::api;
 use crate::netdaemons::daemon::{self, Daemon};
 use crate::netdaemons::diagnosis::{self, Findings, Nic};
 use crate::netdaemons::leases::{self, Lease};
 use crate::netdaemons::validate::{self, ThisMachine};
 use crate::netdaemons::{Rules, System, prove_rules, sudoers};
 use crate::process::words;
+
+/// How long a host agent may take to tell of its NICs.
+const NICS_WITHIN: Duration = Duration::from_secs(3);
 
 /// One network as it is now.
 #[derive(Debug, Clone)]
@@ -170,9 +175,19 @@ fn all_nics(context: &Context) -> Result<Vec<(String, Nic)>, Error> {
         }
         let (seen, ..) = facts(&dir, &config.vm_type)?;
         let is_running = seen.vm_locked || seen.foreign_vm;
+        let told = if is_running { api::nics(&dir.agent_socket(), NICS_WITHIN) } else { Ok(Vec::new()) };
+        // An agent that cannot say it says nothing.
+        let told = told.unwrap_or_default();
+        let is_cut = |interface: &str| {
+            told.iter().any(|nic| nic.interface == interface && nic.connected == Some(false))
+        };
         nics.extend(joined.into_iter().map(|nic| {
             let (interface, mac, instance) = (nic.interface, nic.mac, instance.clone());
-            (nic.network, Nic { instance, interface, mac, is_running, address: None, is_leased: false })
+            let is_cut = is_cut(&interface);
+            (
+                nic.network,
+                Nic { instance, interface, mac, is_running, is_cut, address: None, is_leased: false },
+            )
         }));
     }
     Ok(nics)

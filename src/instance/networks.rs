@@ -62,6 +62,9 @@ pub(super) fn bring_up(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
+    if let Some(name) = wanted.iter().find(|name| networks.user_mode.contains(name)) {
+        return Err(Error::UserMode { network: name.clone() });
+    }
     networks.notes.iter().for_each(|note| tracing::info!("networks.yaml: {note}"));
     let system = System::collect(context.host.os);
     let supervisor = supervisor(context, &networks, &system, interrupted);

@@ -36,6 +36,8 @@ pub struct Nic {
     /// Lower case.
     pub mac: String,
     pub is_running: bool,
+    /// Its only connection to the daemon has ended, and its QEMU cannot make another.
+    pub is_cut: bool,
     /// From the daemon's leases.
     pub address: Option<Ipv4Addr>,
     /// Whether the daemon gives out addresses on this network.
@@ -45,6 +47,9 @@ pub struct Nic {
 impl Nic {
     /// How it is, in a word or two.
     pub fn health(&self) -> &'static str {
+        if self.is_running && self.is_cut {
+            return "cut";
+        }
         match (self.is_running, self.address.is_some(), self.is_leased) {
             (false, ..) => "not running",
             (true, true, _) => "ok",
@@ -101,6 +106,12 @@ pub fn first_to_fix(found: &Findings) -> Option<String> {
     }
     if let Some(warning) = found.warnings.last() {
         return Some(warning.clone());
+    }
+    if let Some(cut) = found.nics.iter().find(|nic| nic.health() == "cut") {
+        return Some(format!(
+            "the NIC `{}` of the instance `{}` has lost its connection, which its QEMU cannot make again (hint: run `limactl restart {}`)",
+            cut.interface, cut.instance, cut.instance
+        ));
     }
     let without = found.nics.iter().find(|nic| nic.health() == "no address")?;
     Some(format!(
@@ -171,6 +182,7 @@ mod tests {
             interface: "lima0".into(),
             mac: "52:55:55:00:00:01".into(),
             is_running: true,
+            is_cut: false,
             address,
             is_leased: true,
         }

@@ -13,7 +13,7 @@ pub fn wait_for_exit(pid: i32, timeout: Duration) -> bool {
     #[cfg(target_os = "linux")]
     match open(pid) {
         Ok(fd) => return poll_until(&fd, deadline),
-        Err(nix::errno::Errno::ESRCH) => return true,
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return true,
         // Kernels before 5.3, or a filter that forbids the call: ask again and again.
         Err(_) => {}
     }
@@ -35,13 +35,14 @@ pub fn watch(pid: i32) -> std::io::Result<tokio::io::unix::AsyncFd<std::os::fd::
     Ok(unsafe { tokio::io::unix::AsyncFd::register(fd) }?)
 }
 
+/// A descriptor that becomes readable when process `pid` has ended. The same holds of its number.
 #[cfg(target_os = "linux")]
-fn open(pid: i32) -> Result<std::os::fd::OwnedFd, nix::errno::Errno> {
+pub fn open(pid: i32) -> std::io::Result<std::os::fd::OwnedFd> {
     use std::os::fd::FromRawFd;
     // SAFETY: the call takes two integers and returns a new descriptor, which nothing else owns, or -1.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     if fd < 0 {
-        return Err(nix::errno::Errno::last());
+        return Err(std::io::Error::last_os_error());
     }
     // SAFETY: see above.
     Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd as i32) })

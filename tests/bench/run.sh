@@ -8,11 +8,13 @@ usage() {
 Prints measurements of limactl on this machine.
 
 usage: tests/bench/run.sh [--limactl PROGRAM] [--guest DIR] [--no-guest] [--idle SECONDS]
+       tests/bench/run.sh --dns [OPTION…]
 
   --limactl PROGRAM  what to measure (default: a release build of this checkout)
   --guest DIR        a folder that examples/debian/build.sh made (default: the one it makes, if it is there)
   --no-guest         only what needs no virtual machine
   --idle SECONDS     how long the idle host agent is watched (default: 60)
+  --dns [OPTION…]    the host resolver beside its peers, and nothing else; see tests/bench/dns.sh --help
   --help             this text
 END
 }
@@ -24,6 +26,7 @@ while [ $# -gt 0 ]; do
 	--guest) guest=${2:?--guest needs a folder} && shift ;;
 	--no-guest) no_guest=yes ;;
 	--idle) idle=${2:?--idle needs a number} && shift ;;
+	--dns) shift && exec tests/bench/dns.sh "$@" ;;
 	--help | -h) usage && exit 0 ;;
 	*)
 		echo "bench: error: unknown argument \`$1\`; see tests/bench/run.sh --help" >&2

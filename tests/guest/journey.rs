@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::promises::Promises;
-use super::settings;
+use super::{names, settings};
 use crate::support::{Seen, World, say};
 
 /// All that an instance file can ask of a guest on the default network.
@@ -60,17 +60,14 @@ const PROBES: &str = r#"probes:
 
 const READY: &str = "READY. Run `limactl shell g` to open the shell.";
 const FAILED: &str = "level=warning msg=\"[hostagent] A script failed in the guest: provision.system/00000005 3 (hint: see /var/log/cloud-init-output.log in the guest)\"";
-/// In the hosts file that the agent sees, and nowhere else in the world.
-const ONLY_HERE: (&str, &str) = ("only-in-the-hosts-file.example", "10.98.76.54");
-
 pub(super) fn through_two_boots(folder: &Path) {
     let (world, file) =
         super::world(folder, "debian-direct.yaml", &[MORE, &settings::yaml(), PROBES].concat());
     let agent = settings::SshAgent::start(&world);
-    let own_hosts = own_hosts_file(&world);
-    let start = |words: &[&str]| match own_hosts {
-        true => world.with_own_hosts(words).env("SSH_AUTH_SOCK", &agent.socket),
-        false => world.limactl(words).own_accelerator().env("SSH_AUTH_SOCK", &agent.socket),
+    let host = names::Host::new(&world);
+    let start = |words: &[&str]| match &host {
+        Some(_) => world.with_own_etc(words).env("SSH_AUTH_SOCK", &agent.socket),
+        None => world.limactl(words).own_accelerator().env("SSH_AUTH_SOCK", &agent.socket),
     };
     for words in
         [["a-disk-with-a-long-name", "--size=256M", "--format=qcow2"], ["swp", "--size=64M", "--format=raw"]]
@@ -85,36 +82,30 @@ pub(super) fn through_two_boots(folder: &Path) {
     settings::told(&mut promises, &first);
     entered(&mut promises, &guest);
     copied(&mut promises, &guest);
-    named(&mut promises, &guest, own_hosts);
+    names::of_this_network(&mut promises, &guest);
+    if let Some(host) = &host {
+        names::of_the_host(&mut promises, &guest, host);
+    }
     set_up(&mut promises, &guest);
     settings::in_the_guest(&mut promises, &guest);
     settings::on_the_host(&mut promises, &world);
     settings::clock(&mut promises, &guest);
     seen_from_outside(&mut promises, &world);
     with_disks(&mut promises, &guest);
+    leaves_a_mark_when_it_stops(&guest);
     stopped(&mut promises, &world);
     disks_grown(&mut promises, &world);
     settings::after_the_stop(&mut promises, &world);
     let second = start(&["start", "g"]).seen();
     assert_eq!(second.status, 0, "{second:#?}");
     after_a_second_boot(&mut promises, &guest, &second);
+    if let Some(host) = &host {
+        promises
+            .keep("the redirect leads to the resolver's new ports", || names::after_the_change(&guest, host));
+    }
     with_grown_disks(&mut promises, &guest);
     deleted(&mut promises, &world);
     promises.end();
-}
-
-/// Whether mounts of one's own are possible; one line says if they are not.
-fn own_hosts_file(world: &World) -> bool {
-    let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
-    world.write("hosts", &format!("{hosts}\n{} {}\n", ONLY_HERE.1, ONLY_HERE.0));
-    let tried = world.command("unshare").args(["-m", "true"]).output();
-    let possible = nix::unistd::geteuid().is_root() && tried.is_ok_and(|output| output.status.success());
-    if !possible {
-        say(
-            "skipped: a name of the host's /etc/hosts in the guest, because only root can have a hosts file of its own here",
-        );
-    }
-    possible
 }
 
 /// The guest as a shell sees it.
@@ -233,51 +224,6 @@ fn entered(promises: &mut Promises, guest: &Guest) {
     promises.keep("the architecture and the name are those of the instance", || {
         assert_eq!(guest.says("uname -mn"), format!("lima-g {}", std::env::consts::ARCH));
     });
-}
-
-fn named(promises: &mut Promises, guest: &Guest, own_hosts: bool) {
-    promises.keep("the hosts file names the host and the guest", || {
-        let hosts = guest.says("cat /etc/hosts");
-        for words in ["192.168.5.2\thost.lima.internal", "192.168.5.15\tlima-g"] {
-            assert!(hosts.lines().any(|line| line == words), "{words}: {hosts}");
-        }
-    });
-    promises.keep("questions to the network's name server go to the host's resolver", || {
-        let rules = guest.says("sudo iptables -t nat -S 2>/dev/null || sudo nft list ruleset");
-        for transport in ["udp", "tcp"] {
-            let to_host = |line: &str| {
-                line.contains("192.168.5.3") && line.contains(transport) && line.contains("192.168.5.2:")
-            };
-            assert!(rules.lines().any(to_host), "{transport}: {rules}");
-        }
-    });
-    promises.keep("the programs of the guest resolve the names of this network", || {
-        let names = "host.lima.internal lima-g lima-g.internal static.example alias.example";
-        let found = guest.says(&format!(
-            "for name in {names}; do getent ahostsv4 $name | head -n 1 | cut -d' ' -f1; done"
-        ));
-        assert_eq!(found, "192.168.5.2\n192.168.5.15\n192.168.5.15\n10.1.2.3\n192.168.5.2");
-    });
-    let ask = |names: &[&str]| {
-        let mut words = vec!["shell", "g", "python3", "-"];
-        words.extend(names);
-        guest.world.limactl(words).stdin(include_str!("ask.py")).seen().succeeded().stdout
-    };
-    promises.keep("the name server answers by UDP and by TCP", || {
-        let answers = ask(&["host.lima.internal", "lima-g", "LIMA-G.Internal", "static.example"]);
-        let expected = "udp host.lima.internal 0 192.168.5.2\ntcp host.lima.internal 0 192.168.5.2\n\
-                        udp lima-g 0 192.168.5.15\ntcp lima-g 0 192.168.5.15\n\
-                        udp LIMA-G.Internal 0 192.168.5.15\ntcp LIMA-G.Internal 0 192.168.5.15\n\
-                        udp static.example 0 10.1.2.3\ntcp static.example 0 10.1.2.3\n";
-        assert_eq!(answers, expected);
-    });
-    if own_hosts {
-        promises.keep("a name that only the host's hosts file has is resolved in the guest", || {
-            let (name, address) = ONLY_HERE;
-            assert_eq!(ask(&[name]), format!("udp {name} 0 {address}\ntcp {name} 0 {address}\n"));
-            assert_eq!(guest.says(&format!("getent ahostsv4 {name} | head -n 1 | cut -d' ' -f1")), address);
-        });
-    }
 }
 
 fn set_up(promises: &mut Promises, guest: &Guest) {
@@ -403,6 +349,13 @@ fn seen_from_outside(promises: &mut Promises, world: &World) {
     });
 }
 
+/// A service whose end writes a file: only an orderly shutdown ends services. (The journal's last lines may be lost on the way down.)
+fn leaves_a_mark_when_it_stops(guest: &Guest) {
+    let service = "sudo systemd-run --quiet --unit=promise-stop --property=RemainAfterExit=yes \
+                   --property=ExecStop='/bin/sh -c \"echo in order > /var/lib/promise-stopped\"' /bin/true";
+    guest.says(&format!("{service} && systemctl is-active promise-stop"));
+}
+
 fn stopped(promises: &mut Promises, world: &World) {
     promises.keep("a stop presses the power button and the guest obeys", || {
         let seen = world.limactl(["stop", "g"]).seen().succeeded();
@@ -430,10 +383,12 @@ fn after_a_second_boot(promises: &mut Promises, guest: &Guest, start: &Seen) {
         assert_eq!(guest.says("cat ~/promise-boots"), "once-more\nonce-more");
         assert_eq!(guest.says("cat /run/promise-boot"), "boot 0");
     });
-    promises.keep("the guest's journal shows that it was shut down in order", || {
-        let journal = guest.says("sudo journalctl -q -b -1 -o cat -n 200 2>/dev/null | grep -ciE 'power.?off|power key|powering off'");
-        assert_ne!(journal, "0");
-    });
+    promises.keep(
+        "the guest was shut down in order: its services were stopped before the power went",
+        || {
+            assert_eq!(guest.says("cat /var/lib/promise-stopped"), "in order");
+        },
+    );
     promises.keep("names resolve after a second boot as after the first", || {
         assert_eq!(guest.says("getent ahostsv4 lima-g.internal | head -n 1 | cut -d' ' -f1"), "192.168.5.15");
         assert_eq!(guest.says("grep -c host.lima.internal /etc/hosts"), "1");

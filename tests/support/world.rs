@@ -88,11 +88,10 @@ impl World {
         Run::new(command, &self.root)
     }
 
-    /// `limactl` where /etc/hosts is the World's file `hosts`, in a mount namespace of its own, which its host agent inherits. For root only.
-    pub(crate) fn with_own_hosts(&self, words: &[&str]) -> Run {
+    /// `limactl` where /etc is the World's folder `etc`, in a mount namespace of its own, which its host agent inherits. For root only.
+    pub(crate) fn with_own_etc(&self, words: &[&str]) -> Run {
         let mut command = self.command("unshare");
-        let script =
-            format!("mount --bind {} /etc/hosts && exec \"$0\" \"$@\"", self.path("hosts").display());
+        let script = format!("mount --bind {} /etc && exec \"$0\" \"$@\"", self.path("etc").display());
         command.args(["-m", "sh", "-c", &script, env!("CARGO_BIN_EXE_limactl")]).args(words);
         Run::new(command, &self.root).own_accelerator()
     }
