@@ -46,6 +46,8 @@ mod dns;
 mod shell;
 /// Files come and go between host and guest, by scp or rsync.
 mod copy;
+/// Daemons of managed networks run exactly as long as an instance uses them, and what keeps one from running is said.
+mod managed;
 /// Networks are listed, made and deleted in a file that stays the user's.
 mod network;
 /// Instances are started by the system, with the user's own settings.
