@@ -64,6 +64,12 @@ mod provision;
 mod devices;
 /// An instance is on the networks that it names, and stays on them as far as its QEMU can.
 mod nics;
+/// The rules for sudo are printed where they are safe, and a file is compared with them.
+#[cfg(target_os = "linux")]
+mod sudoers;
+/// Daemons of managed networks run exactly as long as instances use them.
+#[cfg(target_os = "linux")]
+mod managed;
 /// How any ssh program reaches the guest.
 mod show_ssh;
 /// Wrong words on the command line have upstream's answers.
