@@ -42,6 +42,9 @@ mod debug;
 /// A guest that asks the host resolver cannot tell that it is not the host asking.
 #[cfg(target_os = "linux")]
 mod dns;
+/// Guests on managed networks of Linux reach what they should, and nothing is left of a network that ended.
+#[cfg(target_os = "linux")]
+mod vmnet;
 /// Commands in the guest, with their output and their exit codes.
 mod shell;
 /// Files come and go between host and guest, by scp or rsync.

@@ -40,7 +40,7 @@ impl Firewall {
 
     /// Makes sure that the table is there and whole; true if it had to be written again.
     pub fn assert(&mut self) -> Result<bool, Error> {
-        if self.list()? == self.listed {
+        if !self.listed.is_empty() && self.list()? == self.listed {
             return Ok(false);
         }
         self.write()?;
@@ -49,7 +49,10 @@ impl Firewall {
 
     fn write(&mut self) -> Result<(), Error> {
         tools::call_checked("nft", &["-f", "-"], &self.script).map_err(Error::Firewall)?;
-        self.listed = self.list()?;
+        // Only the first time: somebody may have changed it again by now.
+        if self.listed.is_empty() {
+            self.listed = self.list()?;
+        }
         Ok(())
     }
 
