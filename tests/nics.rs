@@ -164,20 +164,26 @@ const NETWORKS: &str = "paths: {socketVMNet: /opt/socket_vmnet/bin/socket_vmnet,
 impl Lab<'_> {
     /// `tap` is what the daemon hands out. `None`, and one line, for users who cannot have mounts of their own.
     fn new(world: &World, tap: Option<Value>) -> Option<Lab<'_>> {
-        if !world.with_places(NETWORKS) {
+        if !nix::unistd::geteuid().is_root() {
+            say("skipped: NICs on a managed network, because only root can have a `/run/lima` of its own");
             return None;
         }
+        world.write("lh/_config/networks.yaml", NETWORKS);
+        world.write("socket_vmnet.py", include_str!("support/socket_vmnet.py"));
+        fs::create_dir(world.path("run")).unwrap();
         if let Some(tap) = tap {
             world.write("tap.json", &tap.to_string());
         }
-        let daemon = world.in_places(&["sh", "-c", DAEMON]).stdin(Stdio::null()).spawn().unwrap();
+        let daemon = in_place(world, &["sh", "-c", DAEMON]).stdin(Stdio::null()).spawn().unwrap();
         let socket = world.path("run/socket_vmnet.lab");
         until("the daemon listens", || UnixStream::connect(&socket).is_ok());
         Some(Lab { world, daemon })
     }
 
     fn limactl(&self, words: &[&str]) -> Run {
-        self.world.limactl_in_places(words)
+        let limactl = env!("CARGO_BIN_EXE_limactl");
+        let words = [&["env", "--default-signal=INT", limactl], words].concat();
+        Run::new(in_place(self.world, &words), self.world.root())
     }
 
     #[track_caller]
@@ -198,6 +204,17 @@ impl Drop for Lab<'_> {
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();
     }
+}
+
+fn in_place(world: &World, words: &[&str]) -> Command {
+    let script = "set -e
+mount -t tmpfs -o mode=755 none /run && mkdir /run/lima && mount --bind run /run/lima
+mount -t tmpfs -o mode=755 none /opt && mkdir -p /opt/socket_vmnet/bin
+install -m 755 socket_vmnet.py /opt/socket_vmnet/bin/socket_vmnet
+exec \"$@\"";
+    let mut command = world.command("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]).args(words);
+    command
 }
 
 const ON_LAB: &str = "networks: [{lima: lab, interface: up0, metric: 300}]\n";

@@ -2,7 +2,6 @@
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
-use std::time::Duration;
 
 use super::inspect::facts;
 use super::networks::{install_command, joined, users};
@@ -10,7 +9,6 @@ use super::{Context, Error};
 use crate::config::HostOs;
 use crate::config::managed::{ManagedNetwork, ManagedNetworks, Mode};
 use crate::home::LoadError;
-use crate::hostagent::api;
 use crate::hostagent::api;
 use crate::netdaemons::daemon::{self, Daemon};
 use crate::netdaemons::diagnosis::{self, Findings, Nic};
@@ -43,9 +41,6 @@ pub struct NetworkStatus {
     /// The first thing to fix.
     pub problem: Option<String>,
 }
-
-/// How long an agent may take to ask its QEMU.
-const AGENT_PATIENCE: Duration = Duration::from_secs(3);
 
 const BRIDGED_REMARK: &str =
     "the host itself cannot reach guests that are attached to a physical interface; other machines can";
@@ -180,11 +175,6 @@ fn all_nics(context: &Context) -> Result<Vec<(String, Nic)>, Error> {
         }
         let (seen, ..) = facts(&dir, &config.vm_type)?;
         let is_running = seen.vm_locked || seen.foreign_vm;
-        // An agent that is gone, of upstream's, or too busy says nothing.
-        let reports = match is_running {
-            true => api::nics(&dir.agent_socket(), AGENT_PATIENCE).unwrap_or_default(),
-            false => Vec::new(),
-        };
         let told = if is_running { api::nics(&dir.agent_socket(), NICS_WITHIN) } else { Ok(Vec::new()) };
         // An agent that cannot say it says nothing.
         let told = told.unwrap_or_default();

@@ -42,8 +42,6 @@ pub struct Nic {
     pub address: Option<Ipv4Addr>,
     /// Whether the daemon gives out addresses on this network.
     pub is_leased: bool,
-    /// Whether frames pass; `None` where nobody could say.
-    pub connected: Option<bool>,
 }
 
 impl Nic {
@@ -51,9 +49,6 @@ impl Nic {
     pub fn health(&self) -> &'static str {
         if self.is_running && self.is_cut {
             return "cut";
-        }
-        if self.is_running && self.connected == Some(false) {
-            return "not connected";
         }
         match (self.is_running, self.address.is_some(), self.is_leased) {
             (false, ..) => "not running",
@@ -108,12 +103,6 @@ pub fn first_to_fix(found: &Findings) -> Option<String> {
             ));
         }
         _ => {}
-    }
-    if let Some(nic) = found.nics.iter().find(|nic| nic.health() == "not connected") {
-        return Some(format!(
-            "instance `{0}` has lost its connection to it (hint: its QEMU may be too old to connect again, then run `limactl restart {0}`)",
-            nic.instance
-        ));
     }
     if let Some(warning) = found.warnings.last() {
         return Some(warning.clone());
@@ -196,7 +185,6 @@ mod tests {
             is_cut: false,
             address,
             is_leased: true,
-            connected: Some(true),
         }
     }
 
@@ -217,8 +205,6 @@ mod tests {
         starts(&found, "instance `a` has no address on it: no DHCP request of 52:55:55:00:00:01");
         found.warnings = vec!["forward chain `x` drops".into()];
         starts(&found, "forward chain `x` drops");
-        found.nics[0].connected = Some(false);
-        starts(&found, "instance `a` has lost its connection to it");
         found.serves = Ok(false);
         starts(&found, "its daemon runs and does not take connections");
         found.serves = Err("permission denied".into());

@@ -7,8 +7,8 @@
 //! - Waiting is for a condition, with a deadline that is far beyond what is needed; no test measures time.
 
 mod instances;
-mod places;
 pub(crate) mod names;
+pub(crate) mod place;
 pub(crate) mod processes;
 mod run;
 pub(crate) mod web;

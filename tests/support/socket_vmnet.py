@@ -1,20 +1,17 @@
 #!/usr/bin/env python3
 # Stands in for the daemon of a managed network: holds its pid file, takes connections at its sockets, moves no frame. What it hands out in place of
-# a tap device is told by $LIMA_TEST_WORLD/tap.json: {"file": path} or {"refuse": words}; without that file it hands out nothing. Each start is noted in
-# vmnet.starts; vmnet.json says {"fail": words, "times": N}: the first N starts end with these words; {"busy": true}: others use it.
-import array, fcntl, json, os, shutil, signal, socket, sys, threading
+# a tap device is told by $LIMA_TEST_WORLD/tap.json: {"file": path} or {"refuse": words}; without that file it hands out nothing.
+import array, fcntl, grp, json, os, signal, socket, sys, threading
 
+WORLD = os.environ["LIMA_TEST_WORLD"]
 PIDFILE = next(word.split("=", 1)[1] for word in sys.argv if word.startswith("--pidfile="))
+GROUP = next(word.split("=", 1)[1] for word in sys.argv if word.startswith("--socket-group="))
 SOCKET = sys.argv[-1]
-# sudo leaves nothing of the environment.
-WORLD = os.environ.get("LIMA_TEST_WORLD", os.path.dirname(PIDFILE))
 TAPS = os.path.join(os.path.dirname(SOCKET), SOCKET.rsplit("socket_vmnet.", 1)[1] + "_tap.sock")
 made = []
 
 
-def end(number, _):
-    if number == signal.SIGUSR1 and told().get("busy"):
-        return
+def end(*_):
     for path in made:
         os.unlink(path)
     os._exit(0)
@@ -25,8 +22,7 @@ def listen(path):
         os.unlink(path)
     server = socket.socket(socket.AF_UNIX)
     server.bind(path)
-    group = next((word.split("=", 1)[1] for word in sys.argv if word.startswith("--socket-group=")), None)
-    shutil.chown(path, group=group)
+    os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
     os.chmod(path, 0o770)
     server.listen(16)
     made.append(path)
@@ -45,21 +41,6 @@ def lend(server, told):
         client.close()
 
 
-def told():
-    try:
-        with open(os.path.join(WORLD, "vmnet.json")) as file:
-            return json.load(file)
-    except FileNotFoundError:
-        return {}
-
-
-STARTS = os.path.join(WORLD, "vmnet.starts")
-with open(STARTS, "a") as file:
-    file.write(" ".join(sys.argv) + "\n")
-with open(STARTS) as file:
-    if len(file.readlines()) <= told().get("times", 0):
-        print("INFO | starting\nERROR| " + told()["fail"], file=sys.stderr, flush=True)
-        sys.exit(1)
 for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
     signal.signal(number, end)
 pid_file = open(PIDFILE, "a+")

@@ -169,11 +169,6 @@ impl World {
     fn tell(&self) {
         eprintln!("processes of the World: {:#?}", self.processes());
         let mut logs = vec![self.path("qemu.argv"), self.path("ssh.argv"), self.path("qmp.log")];
-        for entry in
-            fs::read_dir(self.lima_home().join("_networks")).into_iter().flatten().filter_map(Result::ok)
-        {
-            logs.push(entry.path());
-        }
         for entry in fs::read_dir(self.lima_home()).into_iter().flatten().filter_map(Result::ok) {
             logs.extend(["ha.stdout.log", "ha.stderr.log"].map(|name| entry.path().join(name)));
         }
