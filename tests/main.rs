@@ -70,6 +70,8 @@ mod nics;
 /// The rules for sudo are printed where they are safe, and a file is compared with them.
 #[cfg(target_os = "linux")]
 mod sudoers;
+/// What keeps a network from running is said with what mends it, and hinders nobody who does not need it.
+mod managed_trouble;
 /// Daemons of managed networks run exactly as long as instances use them.
 #[cfg(target_os = "linux")]
 mod managed;
