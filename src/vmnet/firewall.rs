@@ -72,9 +72,19 @@ pub fn remove(bridge: &str) -> Result<(), Error> {
     tools::call_checked("nft", &["-f", "-"], &script).map(drop).map_err(Error::Firewall)
 }
 
-/// Names of tables have no `-` in them: nft reads some words with it as numbers. No two bridges have the same.
+/// Names of tables have no `-` in them: nft reads some words with it as numbers. No two bridges have the same, because the names of networks have
+/// letters or digits on both sides of each `-`, `_` and `.`.
 fn table_name(bridge: &str) -> String {
-    bridge.replace('_', "__").replace('-', "_d").replace('.', "_p")
+    let mut table = String::new();
+    for letter in bridge.chars() {
+        match letter {
+            '-' => table.push('_'),
+            '_' => table.push_str("__"),
+            '.' => table.push_str("___"),
+            letter => table.push(letter),
+        }
+    }
+    table
 }
 
 fn script(table: &str, network: &Own) -> String {
@@ -142,9 +152,11 @@ mod tests {
 
     #[test]
     fn no_two_bridges_share_a_table() {
-        let names = ["a-b", "a.b", "a_b", "a_db", "a_-b", "a-_b", "a_pb"];
+        let names =
+            ["a-b", "a.b", "a_b", "a-b-c", "a-b.c", "a.b-c", "a_b-c", "a-b_c", "a_b_c", "a.b_c", "ab"];
         let tables: std::collections::BTreeSet<String> = names.into_iter().map(table_name).collect();
         assert_eq!(tables.len(), names.len());
+        assert_eq!(table_name("lima-shared"), "lima_shared");
         assert!(
             tables.iter().all(|table| table.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
         );
