@@ -18,6 +18,7 @@ use std::ffi::CString;
 use std::os::fd::BorrowedFd;
 
 use super::message::Raw;
+use crate::sys::dnssd_event::Event;
 
 /// Questions at once.
 pub const MAX_QUERIES: usize = 4096;
@@ -37,25 +38,6 @@ const DEFUNCT_CONNECTION: i32 = -65569;
 const ADD: u32 = 0x2;
 const CNAME: u16 = 5;
 const ANY: u16 = 255;
-
-/// One callback.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// The question that it belongs to.
-    pub id: u64,
-    /// `kDNSServiceFlags…`.
-    pub flags: u32,
-    /// `kDNSServiceErr_…`, 0 if none.
-    pub error: i32,
-    /// The owner, as dns_sd escapes names.
-    pub name: Vec<u8>,
-    pub kind: u16,
-    pub class: u16,
-    /// RDATA, names in it not compressed.
-    pub data: Vec<u8>,
-    /// In seconds.
-    pub ttl: u32,
-}
 
 /// What carries the questions. Errors are `kDNSServiceErr_…`.
 pub trait Channel: Sized {
@@ -342,13 +324,7 @@ impl Channel for crate::sys::dnssd::Connection {
     }
 
     fn process(&mut self) -> Result<Vec<Event>, i32> {
-        let events = self.process()?.into_iter();
-        Ok(events
-            .map(|event| {
-                let crate::sys::dnssd::Event { id, flags, error, name, kind, class, data, ttl } = event;
-                Event { id, flags, error, name, kind, class, data, ttl }
-            })
-            .collect())
+        self.process()
     }
 
     fn descriptor(&self) -> BorrowedFd<'_> {

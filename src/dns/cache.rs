@@ -136,21 +136,17 @@ impl Cache {
 
     /// Writes the reply to `query` into `reply`, if there is one. `key` was read from `query`.
     pub fn answer(&mut self, key: &Key, query: &[u8], now: Instant, reply: &mut Vec<u8>) -> bool {
-        if !self.young.contains_key(key.as_bytes()) {
-            let Some((kept, entry)) = self.old.remove_entry(key.as_bytes()) else {
-                return false;
-            };
-            self.put(kept, entry);
+        if let Some(entry) = self.young.get(key.as_bytes()) {
+            return entry.answer(query, key.question_end, now, reply);
         }
-        let Some(entry) = self.young.get(key.as_bytes()) else {
+        let Some((kept, entry)) = self.old.remove_entry(key.as_bytes()) else {
             return false;
         };
-        let age = now.saturating_duration_since(entry.came);
-        if age >= entry.lasts {
-            return false;
+        let lives = entry.answer(query, key.question_end, now, reply);
+        if lives {
+            self.put(kept, entry);
         }
-        entry.write(query, key.question_end, age, reply);
-        true
+        lives
     }
 
     /// Keeps `reply`, a well-formed message in answer to the question of `key` whose question ends at `question_end`, if it may be kept.
@@ -190,6 +186,16 @@ impl Cache {
 }
 
 impl Entry {
+    /// Writes the reply to `query`, unless the time of a record is over.
+    fn answer(&self, query: &[u8], question_end: usize, now: Instant, reply: &mut Vec<u8>) -> bool {
+        let age = now.saturating_duration_since(self.came);
+        let lives = age < self.lasts;
+        if lives {
+            self.write(query, question_end, age, reply);
+        }
+        lives
+    }
+
     fn write(&self, query: &[u8], question_end: usize, age: Duration, reply: &mut Vec<u8>) {
         reply.clear();
         reply.extend_from_slice(&self.reply);

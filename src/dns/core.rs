@@ -219,20 +219,20 @@ impl Core {
         self.waiters += 1;
         let flight =
             Flight { query, about, ask: None, waiters, key, search, looks_up: false, deadline, wake: None };
-        self.drive(id, Box::new(flight), turn, now, edge);
+        self.drive(id, Box::new(flight), Some(turn), now, edge);
     }
 
-    /// Does what the flight needs until it has to wait or has ended.
+    /// Does what the flight needs until it has to wait or has ended. `turn`: what its search has come to; `None` if it goes on waiting.
     fn drive(
         &mut self,
         id: FlightId,
         mut flight: Box<Flight>,
-        mut turn: Turn,
+        mut turn: Option<Turn>,
         now: Instant,
         edge: &mut impl Edge,
     ) {
-        loop {
-            let next = match turn {
+        while let Some(next) = turn {
+            turn = match next {
                 Ok(end) => return self.finish(id, *flight, end, now, edge),
                 Err(Need::Raw(target)) => self.ask(id, &mut flight, target, now, edge),
                 Err(Need::Records) => flight.record(id, edge),
@@ -243,11 +243,8 @@ impl Core {
                     raw.or(system)
                 }
             };
-            match next {
-                Some(next) => turn = next,
-                None => return self.wait(id, flight),
-            }
         }
+        self.wait(id, flight);
     }
 
     /// Puts the flight back, with its timer.
@@ -275,6 +272,17 @@ impl Core {
             flight.deadline = flight.deadline.min(now + 2 * self.patience.server);
         }
         let outcome = self.ask_on(id, flight, now, edge)?;
+        self.settled(id, flight, outcome, edge)
+    }
+
+    /// The servers have settled the flight's question: what its search makes of that.
+    fn settled(
+        &mut self,
+        id: FlightId,
+        flight: &mut Flight,
+        outcome: Outcome,
+        edge: &mut impl Edge,
+    ) -> Option<Turn> {
         self.drop_ask(id, flight, edge);
         flight.search.raw(outcome, &self.around)
     }
@@ -301,7 +309,7 @@ impl Core {
     pub fn recorded(&mut self, id: FlightId, outcome: Recorded, now: Instant, edge: &mut impl Edge) {
         let Some(mut flight) = self.flights.remove(&id) else { return };
         let turn = flight.search.recorded(outcome);
-        self.drive(id, flight, turn, now, edge);
+        self.drive(id, flight, Some(turn), now, edge);
     }
 
     /// What the system's resolver has found for the flight.
@@ -314,10 +322,8 @@ impl Core {
         edge: &mut impl Edge,
     ) {
         let Some(mut flight) = self.flights.remove(&id) else { return };
-        match flight.search.system(family, result) {
-            Some(turn) => self.drive(id, flight, turn, now, edge),
-            None => self.wait(id, flight),
-        }
+        let turn = flight.search.system(family, result);
+        self.drive(id, flight, turn, now, edge);
     }
 
     /// Goes on with a flight whose servers may have settled it; `None`: still waiting.
@@ -329,16 +335,8 @@ impl Core {
         now: Instant,
         edge: &mut impl Edge,
     ) {
-        match outcome {
-            None => self.wait(id, flight),
-            Some(outcome) => {
-                self.drop_ask(id, &mut flight, edge);
-                match flight.search.raw(outcome, &self.around) {
-                    Some(turn) => self.drive(id, flight, turn, now, edge),
-                    None => self.wait(id, flight),
-                }
-            }
-        }
+        let turn = outcome.and_then(|outcome| self.settled(id, &mut flight, outcome, edge));
+        self.drive(id, flight, turn, now, edge);
     }
 
     /// Takes a flight out to work on it.
@@ -394,10 +392,7 @@ impl Core {
                 self.drop_ask(id, &mut flight, edge);
                 self.ask(id, &mut flight, target, now, edge)
             });
-            match turn {
-                Some(turn) => self.drive(id, flight, turn, now, edge),
-                None => self.wait(id, flight),
-            }
+            self.drive(id, flight, turn, now, edge);
         }
     }
 

@@ -100,7 +100,7 @@ impl Settings {
                 nsswitch_conf: "/etc/nsswitch.conf".into(),
                 host_conf: "/etc/host.conf".into(),
             },
-            stub: ([127, 0, 0, 53], 53).into(),
+            stub: resolved::STUB.into(),
             nameserver_port: 53,
             lookup: Arc::new(crate::sys::resolve::addresses),
             patience: Patience::default(),

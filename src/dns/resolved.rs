@@ -37,9 +37,6 @@ impl Resolved {
     pub fn state(&mut self, _now: std::time::Instant) -> State {
         State::Absent
     }
-
-    /// Nothing to look at again.
-    pub fn look_again(&mut self) {}
 }
 
 #[cfg(target_os = "linux")]
@@ -104,11 +101,6 @@ mod linux {
             let known = self.stub.filter(|(_, since)| now.saturating_duration_since(*since) < STUB_AGE);
             let (stub, _) = *self.stub.insert(known.unwrap_or_else(|| (has_stub(&self.tables), now)));
             if stub { State::Stub } else { State::NoStub }
-        }
-
-        /// The stub is to be looked for again: it has just refused a question.
-        pub fn look_again(&mut self) {
-            self.stub = None;
         }
     }
 

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::os::fd::{BorrowedFd, RawFd};
 
+use super::dnssd_event::Event;
+
 type Reference = *mut c_void;
 type Reply = extern "C" fn(
     reference: Reference,
@@ -48,25 +50,6 @@ const ANY_INTERFACE: u32 = 0;
 const NO_ERROR: i32 = 0;
 /// `kDNSServiceErr_BadReference`.
 const BAD_REFERENCE: i32 = -65541;
-
-/// One call back: a record that came or went, or an error (then name and data may be empty).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// The query that it belongs to.
-    pub id: u64,
-    /// `kDNSServiceFlags…`.
-    pub flags: u32,
-    /// `kDNSServiceErr_…`, 0 if none.
-    pub error: i32,
-    /// The owner, as dns_sd escapes names.
-    pub name: Vec<u8>,
-    pub kind: u16,
-    pub class: u16,
-    /// RDATA, not compressed.
-    pub data: Vec<u8>,
-    /// In seconds.
-    pub ttl: u32,
-}
 
 /// A connection and the queries on it. Dropping it ends them all.
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 pub mod datagrams;
 #[cfg(target_os = "macos")]
 pub mod dnssd;
+pub mod dnssd_event;
 pub mod changes;
 pub mod groups;
 pub mod hangup;
