@@ -5,19 +5,11 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 use super::*;
-use crate::dns::hosts_file::HostsFile;
-use crate::dns::nsswitch::Nsswitch;
-use crate::dns::resolved::State;
 use crate::dns::search::{End, Need, Target};
 use crate::dns::static_hosts::StaticHosts;
+use crate::dns::test_support::{around, name};
 
 const HOSTS_FILE: &str = "127.0.0.1 localhost\n10.1.0.1 db.corp.example db\nfd00::7 six.example\n";
-
-fn name(text: &str) -> Name {
-    let mut name = Name::from_ascii(text).unwrap();
-    name.set_fqdn(true);
-    name
-}
 
 /// What a decision comes to.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,16 +38,7 @@ fn decided(question: &Question, ipv6: bool) -> Decided {
     let around = Surroundings {
         static_hosts: Arc::new(static_hosts.unwrap()),
         ipv6,
-        nameservers: vec![([192, 0, 2, 1], 53).into()],
-        stub: ([127, 0, 0, 53], 53).into(),
-        hosts_file: Arc::new(HostsFile::parse(HOSTS_FILE)),
-        rules: Arc::new(Nsswitch::parse(
-            "hosts: files mymachines mdns4_minimal [NOTFOUND=return] dns myhostname\n",
-        )),
-        by_records: false,
-        multi: Arc::new(true),
-        own_name: "me.example".into(),
-        resolved: State::Absent,
+        ..around("files mymachines mdns4_minimal [NOTFOUND=return] dns myhostname", HOSTS_FILE)
     };
     match decide(question, &around) {
         Step::Answer(data) => Decided::Answer(data),

@@ -1,33 +1,18 @@
 //! Tests of `cache`: what is kept, for how long, for whom, and how much of it.
 
-use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, CNAME, SOA as Soa};
-use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::rr::{RData, Record, RecordType};
 use proptest::prelude::*;
 
 use super::*;
+use crate::dns::test_support::{self, name, query};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn name(text: &str) -> Name {
-    let mut name = Name::from_ascii(text).unwrap();
-    name.set_fqdn(true);
-    name
-}
-
-fn query(id: u16, text: &str, kind: RecordType) -> Vec<u8> {
-    let mut message = Message::new(id, MessageType::Query, OpCode::Query);
-    message.metadata.recursion_desired = true;
-    message.add_query(Query::query(name(text), kind));
-    message.to_vec().unwrap()
-}
-
 fn response(query: &[u8], code: ResponseCode) -> Message {
-    let query = Message::from_vec(query).unwrap();
-    let mut reply = Message::new(9, MessageType::Response, OpCode::Query);
-    reply.metadata.response_code = code;
-    reply.metadata.authoritative = true;
-    reply.queries = query.queries;
+    let mut reply = test_support::response(query, code);
+    (reply.metadata.id, reply.metadata.authoritative) = (9, true);
     reply
 }
 

@@ -5,18 +5,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query as Asked, ResponseCode};
+use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::rdata::{A, SOA, TXT};
-use hickory_proto::rr::{Name, RData, Record as Known, RecordType};
+use hickory_proto::rr::{RData, Record as Known, RecordType};
 use proptest::prelude::*;
 
 use super::*;
 use crate::dns::apple::{self, TIMED_OUT};
-use crate::dns::hosts_file::HostsFile;
 use crate::dns::nsswitch::Nsswitch;
 use crate::dns::records::put_name;
 use crate::dns::resolved::State;
 use crate::dns::static_hosts::StaticHosts;
+use crate::dns::test_support::{self, name, query, query_with_edns, response};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -110,15 +110,9 @@ fn static_hosts(entries: &[(&'static str, &'static str)]) -> Arc<StaticHosts> {
 fn around(servers: &[u8]) -> Surroundings {
     Surroundings {
         static_hosts: static_hosts(&[("outside", "www.example.org"), ("host.lima.internal", "192.168.5.2")]),
-        ipv6: true,
         nameservers: servers.iter().map(|last| server(*last)).collect(),
-        stub: ([127, 0, 0, 53], 53).into(),
-        hosts_file: Arc::new(HostsFile::parse("10.0.0.1 db.example\n")),
-        rules: Arc::new(Nsswitch::parse("hosts: files dns\n")),
-        by_records: false,
-        multi: Arc::new(true),
         own_name: "me".into(),
-        resolved: State::Absent,
+        ..test_support::around("files dns", "10.0.0.1 db.example\n")
     }
 }
 
@@ -183,35 +177,6 @@ impl World {
     }
 }
 
-fn name(text: &str) -> Name {
-    let mut name = Name::from_ascii(text).unwrap();
-    name.set_fqdn(true);
-    name
-}
-
-fn query(id: u16, text: &str, kind: RecordType) -> Vec<u8> {
-    let mut message = Message::new(id, MessageType::Query, OpCode::Query);
-    message.metadata.recursion_desired = true;
-    message.add_query(Asked::query(name(text), kind));
-    message.to_vec().unwrap()
-}
-
-fn with_edns(id: u16, text: &str, kind: RecordType, payload: u16) -> Vec<u8> {
-    let mut message = Message::from_vec(&query(id, text, kind)).unwrap();
-    let mut edns = Edns::new();
-    edns.set_max_payload(payload);
-    message.set_edns(edns);
-    message.to_vec().unwrap()
-}
-
-fn response(query: &[u8], code: ResponseCode) -> Message {
-    let query = Message::from_vec(query).unwrap();
-    let mut reply = Message::new(query.metadata.id, MessageType::Response, OpCode::Query);
-    reply.metadata.response_code = code;
-    reply.queries = query.queries;
-    reply
-}
-
 fn says(code: ResponseCode) -> impl Fn(&[u8]) -> Vec<u8> {
     move |query| response(query, code).to_vec().unwrap()
 }
@@ -264,9 +229,9 @@ fn no_name() -> Result<Vec<IpAddr>, ResolveError> {
 fn one_query_serves_all_who_ask_the_same_each_with_his_id_spelling_and_size() {
     let mut world = World::new(&[1]);
     let asked = [
-        (client(1), with_edns(11, "Big.Example", RecordType::TXT, 4096)),
-        (client(2), with_edns(22, "bIG.example", RecordType::TXT, 512)),
-        (Client::Tcp(3), with_edns(33, "BIG.EXAMPLE", RecordType::TXT, 512)),
+        (client(1), query_with_edns(11, "Big.Example", RecordType::TXT, 4096)),
+        (client(2), query_with_edns(22, "bIG.example", RecordType::TXT, 512)),
+        (Client::Tcp(3), query_with_edns(33, "BIG.EXAMPLE", RecordType::TXT, 512)),
     ];
     for (from, query) in &asked {
         assert_eq!(world.ask(*from, query), Taken::Waiting);
@@ -304,7 +269,7 @@ fn a_repeated_question_is_answered_once_but_one_in_other_letters_is_another_one(
 fn what_a_nameserver_could_tell_apart_is_asked_apart() {
     let mut world = World::new(&[1]);
     let plain = query(7, "a.example", RecordType::A);
-    let mut all = vec![plain.clone(), with_edns(7, "a.example", RecordType::A, 1232)];
+    let mut all = vec![plain.clone(), query_with_edns(7, "a.example", RecordType::A, 1232)];
     for (byte, bits) in [(2, 1_u8), (3, 0x10), (3, 0x20)] {
         let mut other = plain.clone();
         other[byte] ^= bits;
@@ -499,7 +464,7 @@ fn at_the_deadline_the_answer_is_a_failure_and_says_why_to_those_who_can_read_it
     for edns in [false, true] {
         let mut world = World::new(&[1]);
         let asked = if edns {
-            with_edns(1, "a.example", RecordType::A, 1232)
+            query_with_edns(1, "a.example", RecordType::A, 1232)
         } else {
             query(1, "a.example", RecordType::A)
         };
@@ -918,7 +883,7 @@ impl World {
                 let name = ["a.example", "b.example", "outside", "single", "db.example", "gone.localhost"]
                     [usize::from(name)];
                 let kind = [RecordType::A, RecordType::AAAA, RecordType::TXT][usize::from(kind)];
-                let query = if edns { with_edns(id, name, kind, 600) } else { query(id, name, kind) };
+                let query = if edns { query_with_edns(id, name, kind, 600) } else { query(id, name, kind) };
                 let from = if tcp { Client::Tcp(port.into()) } else { client(port) };
                 let before = self.wire.replies.len();
                 match self.ask(from, &query) {

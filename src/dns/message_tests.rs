@@ -6,18 +6,11 @@ use hickory_proto::rr::{RData, Record as HickoryRecord};
 use proptest::prelude::*;
 
 use super::*;
+use crate::dns::test_support::{self, name};
 use std::collections::HashMap;
 
-fn name(text: &str) -> Name {
-    let mut name = Name::from_ascii(text).unwrap();
-    name.set_fqdn(true);
-    name
-}
-
 fn question(text: &str, kind: RecordType, payload: Option<u16>) -> Vec<u8> {
-    let mut message = Message::new(77, MessageType::Query, OpCode::Query);
-    message.metadata.recursion_desired = true;
-    message.add_query(hickory_proto::op::Query::query(name(text), kind));
+    let mut message = Message::from_vec(&test_support::query(77, text, kind)).unwrap();
     if let Some(payload) = payload {
         let mut edns = Edns::new();
         edns.set_max_payload(payload).set_dnssec_ok(true);

@@ -180,5 +180,7 @@ impl Drop for Handle {
 }
 
 #[cfg(test)]
+mod test_support;
+#[cfg(test)]
 #[path = "server_tests.rs"]
 mod tests;

@@ -1,33 +1,12 @@
 //! Tests of `search`: what is asked next, and what all the answers together mean.
 
-use std::sync::Arc;
-
 use super::*;
-use crate::dns::hosts_file::HostsFile;
 use crate::dns::message::{Incoming, Query, Verdict, read};
-use crate::dns::nsswitch::Nsswitch;
 use crate::dns::resolved::State;
-use crate::dns::static_hosts::StaticHosts;
-
-fn name(text: &str) -> Name {
-    let mut name = Name::from_ascii(text).unwrap();
-    name.set_fqdn(true);
-    name
-}
+use crate::dns::test_support::{self, name};
 
 fn around(rules: &str) -> Surroundings {
-    Surroundings {
-        static_hosts: Arc::new(StaticHosts::default()),
-        ipv6: true,
-        nameservers: vec![([192, 0, 2, 1], 53).into()],
-        stub: ([127, 0, 0, 53], 53).into(),
-        hosts_file: Arc::new(HostsFile::parse("10.0.0.1 db.example\n")),
-        rules: Arc::new(Nsswitch::parse(&format!("hosts: {rules}\n"))),
-        by_records: false,
-        multi: Arc::new(true),
-        own_name: "me.example".into(),
-        resolved: State::Stub,
-    }
+    Surroundings { resolved: State::Stub, ..test_support::around(rules, "10.0.0.1 db.example\n") }
 }
 
 fn query() -> Query {

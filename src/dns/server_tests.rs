@@ -5,10 +5,11 @@ use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, mpsc};
 
-use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, CNAME, TXT};
-use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::rr::{RData, Record, RecordType};
 
+use super::test_support::{name, query, query_with_edns, response};
 use super::*;
 use crate::sys::resolve::{Family, ResolveError};
 
@@ -205,31 +206,11 @@ impl World {
     }
 }
 
-fn name(text: &str) -> Name {
-    let mut name = Name::from_ascii(text).unwrap();
-    name.set_fqdn(true);
-    name
-}
-
 fn question(text: &str, kind: RecordType, payload: Option<u16>) -> Vec<u8> {
-    let mut message = Message::new(4711, MessageType::Query, OpCode::Query);
-    message.metadata.recursion_desired = true;
-    message.add_query(Query::query(name(text), kind));
-    if let Some(payload) = payload {
-        let mut edns = Edns::new();
-        edns.set_max_payload(payload);
-        message.set_edns(edns);
+    match payload {
+        Some(payload) => query_with_edns(4711, text, kind, payload),
+        None => query(4711, text, kind),
     }
-    message.to_vec().unwrap()
-}
-
-/// The skeleton of a nameserver's reply.
-fn response(query: &[u8], code: ResponseCode) -> Message {
-    let query = Message::from_vec(query).unwrap();
-    let mut reply = Message::new(query.metadata.id, MessageType::Response, OpCode::Query);
-    reply.metadata.response_code = code;
-    reply.queries = query.queries;
-    reply
 }
 
 fn with_address(query: &[u8], last: u8) -> Vec<u8> {
