@@ -105,7 +105,7 @@ pub fn run(args: NetworkArgs, app: &App) -> Outcome {
 }
 
 fn list(args: &ListArgs, context: &Context) -> Outcome {
-    let all = context.home.networks(&|| context.host.network_defaults.clone())?;
+    let all = context.home.networks(&context.host.network_defaults)?;
     if !all.unknown_keys.is_empty() {
         tracing::warn!(
             "Non-strict YAML is deprecated: `{}` has unknown keys: {}",
@@ -159,13 +159,13 @@ fn json(network: &Network) -> Value {
 
 fn create(args: &CreateArgs, context: &Context) -> Outcome {
     let CreateArgs { name, mode, gateway, interface } = args;
-    let facts = || context.host.network_defaults.clone();
+    let facts = &context.host.network_defaults;
     // A name that is taken is told before what else may be wrong.
-    if context.home.networks(&facts)?.get(name).is_some() {
+    if context.home.networks(facts)?.get(name).is_some() {
         return Err(networks::NetworksError::Exists { name: name.clone() }.into());
     }
     let new = NewNetwork::new(name, mode, gateway, interface)?;
-    context.home.change_networks(&facts, |text| networks::add(text, &new))?;
+    context.home.change_networks(facts, |text| networks::add(text, &new))?;
     Ok(())
 }
 
@@ -175,15 +175,15 @@ fn delete(args: &DeleteArgs, context: &Context) -> Outcome {
         let who = if users.is_empty() { String::new() } else { format!(" ({})", users.join("; ")) };
         anyhow::bail!("`limactl network delete` currently always requires `--force`{who}");
     }
-    let facts = || context.host.network_defaults.clone();
-    let known = context.home.networks(&facts)?;
+    let facts = &context.host.network_defaults;
+    let known = context.home.networks(facts)?;
     for name in args.names.iter().filter(|name| known.get(name).is_none()) {
         tracing::warn!("No network matching {name} found.");
     }
     for user in users {
         tracing::warn!("{user}");
     }
-    context.home.change_networks(&facts, |text| networks::remove(text, &args.names))?;
+    context.home.change_networks(facts, |text| networks::remove(text, &args.names))?;
     // A daemon that nobody uses goes with its network.
     report::all(instance::networks::reconcile(context, 1))
 }

@@ -35,29 +35,29 @@ pub enum NetworksFileError {
 
 impl Home {
     /// All networks. A file that is missing is made first, from `facts`.
-    pub fn networks(&self, facts: &dyn Fn() -> NetworksFileFacts) -> Result<Networks, NetworksFileError> {
-        let text = match read_optional(&self.networks_yaml())? {
-            Some(text) => text,
-            None => self.change_networks(facts, |text| Ok(text.to_owned()))?,
-        };
-        self.parse_networks(&text)
+    pub fn networks(&self, facts: &NetworksFileFacts) -> Result<Networks, NetworksFileError> {
+        self.parse_networks(&self.networks_text(facts)?)
     }
 
     /// All networks as they are on this system, with defaults filled in. A file that is missing is made first.
     pub fn managed_networks(&self, host: &HostFacts) -> Result<ManagedNetworks, NetworksFileError> {
-        let text = match read_optional(&self.networks_yaml())? {
-            Some(text) => text,
-            None => self.change_networks(&|| host.network_defaults.clone(), |text| Ok(text.to_owned()))?,
-        };
-        let read = ManagedNetworks::read(&text, &host.network_defaults, host.os);
+        let facts = &host.network_defaults;
+        let read = ManagedNetworks::read(&self.networks_text(facts)?, facts, host.os);
         read.map_err(|source| NetworksFileError::Parse { path: self.networks_yaml(), source })
+    }
+
+    fn networks_text(&self, facts: &NetworksFileFacts) -> Result<String, NetworksFileError> {
+        match read_optional(&self.networks_yaml())? {
+            Some(text) => Ok(text),
+            None => self.change_networks(facts, |text| Ok(text.to_owned())),
+        }
     }
 
     /// Replaces the text by what `change` makes of it, and gives the new one. Nobody else changes it meanwhile; a text that stays the same is
     /// not written.
     pub fn change_networks(
         &self,
-        facts: &dyn Fn() -> NetworksFileFacts,
+        facts: &NetworksFileFacts,
         change: impl FnOnce(&str) -> Result<String, NetworksError>,
     ) -> Result<String, NetworksFileError> {
         self.prepare()?;
@@ -67,7 +67,7 @@ impl Home {
         let old = read_optional(&path)?;
         let text = match &old {
             Some(text) => text.clone(),
-            None => networks::new_file(&facts()),
+            None => networks::new_file(facts),
         };
         self.parse_networks(&text)?;
         let new = change(&text).map_err(NetworksFileError::Change)?;
@@ -110,11 +110,11 @@ mod tests {
                     let name = format!("n{number}");
                     let gateway = format!("10.{number}.0.1");
                     let new = NewNetwork::new(&name, "host", &gateway, "").unwrap();
-                    home.change_networks(&facts, |text| add(text, &new)).unwrap();
+                    home.change_networks(&facts(), |text| add(text, &new)).unwrap();
                 });
             }
         });
-        let networks = home.networks(&facts).unwrap().networks;
+        let networks = home.networks(&facts()).unwrap().networks;
         assert_eq!(networks.iter().filter(|network| network.name.starts_with('n')).count(), 8);
         assert_eq!(networks.len(), 12);
     }
@@ -125,7 +125,7 @@ mod tests {
         let home = Home::new(temp.path().join("lh"));
         home.prepare().unwrap();
         std::fs::write(home.networks_yaml(), "networks: [").unwrap();
-        let error = home.change_networks(&facts, |text| Ok(text.to_owned())).unwrap_err();
+        let error = home.change_networks(&facts(), |text| Ok(text.to_owned())).unwrap_err();
         assert!(error.to_string().starts_with("cannot parse `"), "{error}");
         assert_eq!(std::fs::read_to_string(home.networks_yaml()).unwrap(), "networks: [");
     }

@@ -89,7 +89,7 @@ pub(super) async fn live(
     };
     tokio::select! {
         () = agent.run() => {}
-        () = networks::watch(&request, &prepared.config) => {}
+        () = networks::watch(&request, &prepared.config, prepared.managed.as_ref()) => {}
     }
     // Closes the connections: a daemon must not count them any more.
     nic_watch.end().await;

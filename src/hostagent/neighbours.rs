@@ -12,16 +12,13 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use serde::Deserialize;
-
 use crate::config::managed::ManagedNetworks;
-use crate::config::{Config, HostFacts, mac, name};
-use crate::home::{self, Home, InstanceDir, lock};
+use crate::config::{Config, HostFacts, name};
+use crate::home::{Home, InstanceDir, lock};
+use crate::netdaemons::leases::{self, Lease};
 use crate::process::{clock, identity};
 use crate::sys::changes::Changes;
 
-/// A file of leases that is larger is somebody else's mistake.
-const LARGEST_FILE: u64 = 4 << 20;
 /// Where folders cannot be watched, and for a clock that was set: look at least so often. Only instances on networks do.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(600);
 /// After a change, for the rest of a burst.
@@ -40,15 +37,6 @@ struct Station {
     instance: String,
     network: String,
     mac: String,
-}
-
-/// Who has which address until when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Lease {
-    mac: String,
-    address: Ipv4Addr,
-    /// Seconds since 1970.
-    expires: u64,
 }
 
 /// Names with their addresses, and when the first of them will not be true any more.
@@ -145,7 +133,7 @@ fn watch(folders: &[PathBuf]) -> Option<Changes> {
 
 fn look(home: &Home, host: &HostFacts, own: &str, networks: &[Joined]) -> Named {
     let leases: BTreeMap<String, Vec<Lease>> =
-        networks.iter().map(|joined| (joined.network.clone(), read_leases(&joined.leases))).collect();
+        networks.iter().map(|joined| (joined.network.clone(), leases::of(&joined.leases))).collect();
     let order: Vec<&str> = networks.iter().map(|joined| joined.network.as_str()).collect();
     let stations = if leases.values().all(Vec::is_empty) { Vec::new() } else { stations(home, host, own) };
     named(&order, &leases, &stations, clock::unix_seconds(SystemTime::now()))
@@ -173,30 +161,6 @@ fn stations(home: &Home, host: &HostFacts, own: &str) -> Vec<Station> {
 fn has_vm(dir: &InstanceDir, vm_type: &str) -> bool {
     let holds = lock::is_held(&dir.vm_lock()).unwrap_or(false);
     holds || InstanceDir::read_pid(&dir.vm_pid(vm_type)).is_some_and(identity::is_running)
-}
-
-fn read_leases(path: &Path) -> Vec<Lease> {
-    let readable = std::fs::metadata(path).is_ok_and(|data| data.is_file() && data.len() <= LARGEST_FILE);
-    if !readable {
-        return Vec::new();
-    }
-    home::read_text(path).map(|text| parse_leases(&text)).unwrap_or_default()
-}
-
-/// The file as the daemon writes it: a list of `{"mac","ip","hostname","expires"}`. What is not understood is left out.
-fn parse_leases(text: &str) -> Vec<Lease> {
-    #[derive(Deserialize)]
-    struct Entry {
-        mac: String,
-        ip: Ipv4Addr,
-        expires: u64,
-    }
-    let Ok(entries) = serde_json::from_str::<Vec<serde_json::Value>>(text) else { return Vec::new() };
-    let lease = |entry: serde_json::Value| {
-        let entry: Entry = serde_json::from_value(entry).ok()?;
-        Some(Lease { mac: mac::canonical(&entry.mac)?, address: entry.ip, expires: entry.expires })
-    };
-    entries.into_iter().filter_map(lease).collect()
 }
 
 /// The names of `stations` at the time `now`. `order` are the networks of the instance that asks.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Error, Request};
-use crate::config::managed::ManagedNetwork;
+use crate::config::managed::{ManagedNetwork, ManagedNetworks};
 use crate::config::{Config, HostOs};
 use crate::netdaemons::daemon::{self, Daemon};
 use crate::process::daemon::start_detached;
@@ -74,36 +74,20 @@ impl Reconcile {
     }
 }
 
-/// Watches the daemons of the managed networks that `config` names, and has those started again that die. Never ends by itself.
-pub(super) async fn watch(request: &Request, config: &Config) {
-    let watches = watches(request, config);
-    std::future::pending::<()>().await;
-    drop(watches);
-}
-
-fn watches(request: &Request, config: &Config) -> Vec<super::live::Task> {
-    let names: Vec<&str> = config.document["networks"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|nic| nic["lima"].as_str())
-        .collect();
-    if names.is_empty() {
-        return Vec::new();
-    }
-    let networks = match request.home.managed_networks(&request.host) {
-        Ok(networks) => networks,
-        Err(error) => {
-            tracing::warn!("the networks are not watched: {}", crate::process::words::chain(&error));
-            return Vec::new();
-        }
+/// Watches the daemons of those of `managed` that `config` names, and has those started again that die. Never ends by itself.
+pub(super) async fn watch(request: &Request, config: &Config, managed: Option<&ManagedNetworks>) {
+    let names = |network: &ManagedNetwork| {
+        config.networks.iter().any(|nic| nic.attachment.network() == Some(network.name.as_str()))
     };
     let (os, reconcile) = (request.host.os, &request.uses.reconcile);
-    let used = networks.networks.iter().filter(|network| names.contains(&network.name.as_str()));
-    used.map(|network| watch_one(network.clone(), os, reconcile.clone()))
+    let used = managed.into_iter().flat_map(|all| &all.networks).filter(|network| names(network));
+    let watches: Vec<_> = used
+        .map(|network| watch_one(network.clone(), os, reconcile.clone()))
         .map(tokio::task::spawn_local)
         .map(super::live::Task)
-        .collect()
+        .collect();
+    std::future::pending::<()>().await;
+    drop(watches);
 }
 
 async fn watch_one(network: ManagedNetwork, os: HostOs, reconcile: Reconcile) {

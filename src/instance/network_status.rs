@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::inspect::facts;
-use super::networks::{install_command, joined, users};
+use super::networks::install_command;
 use super::{Context, Error};
 use crate::config::HostOs;
 use crate::config::managed::{ManagedNetwork, ManagedNetworks, Mode};
@@ -62,26 +62,26 @@ pub fn network_status(context: &Context, names: &[String]) -> Result<Vec<Network
     let unusable = networks.unusable.iter().filter(|network| wanted(&network.name));
     all.extend(unusable.map(|network| NetworkStatus {
         problem: Some(network.reason.clone()),
-        ..plain(context, &network.name, &network.mode)
+        ..plain(context, &network.name, &network.mode, &nics)
     }));
     let user_mode = networks.user_mode.iter().filter(|name| wanted(name));
     all.extend(user_mode.map(|name| NetworkStatus {
         problem: None,
         remark: Some("the mode `user-v2` is not supported by this version"),
-        ..plain(context, name, "user-v2")
+        ..plain(context, name, "user-v2", &nics)
     }));
     all.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(all)
 }
 
 /// A network without a daemon of root's.
-fn plain(context: &Context, name: &str, mode: &str) -> NetworkStatus {
+fn plain(context: &Context, name: &str, mode: &str, nics: &[(String, Nic)]) -> NetworkStatus {
     NetworkStatus {
         name: name.to_owned(),
         mode: mode.to_owned(),
         gateway: None,
         interface: String::new(),
-        users: users(&context.home, &context.host, name),
+        users: users(context, name, nics),
         daemon: Daemon::Absent,
         serves: false,
         leases: Vec::new(),
@@ -101,7 +101,7 @@ fn managed(
 ) -> NetworkStatus {
     let daemon = daemon::look(network, system.os);
     let serves = daemon::serves(network).map_err(|error| words::system_words(&error));
-    let leases = leases::read(&std::fs::read_to_string(network.leases()).unwrap_or_default());
+    let leases = leases::of(&network.leases());
     let addresses = network.addresses();
     let own_nics: Vec<Nic> = nics
         .iter()
@@ -117,7 +117,7 @@ fn managed(
     let install = install_command(&context.executable, networks, &context.host);
     let setup = validate::check(networks, system, &ThisMachine, Some(install))
         .and_then(|()| validate::check_use(networks, network, system, &ThisMachine));
-    let users = users(&context.home, &context.host, &network.name);
+    let users = users(context, &network.name, nics);
     let findings = Findings {
         name: network.name.clone(),
         users: active(context, &network.name, &own_nics),
@@ -151,6 +151,15 @@ fn managed(
     }
 }
 
+/// Instances that name the network, or use it now.
+fn users(context: &Context, network: &str, nics: &[(String, Nic)]) -> Vec<String> {
+    let mut users = context.home.network_users(network).unwrap_or_default();
+    users.extend(nics.iter().filter(|(on, _)| on == network).map(|(_, nic)| nic.instance.clone()));
+    users.sort();
+    users.dedup();
+    users
+}
+
 /// Instances that want the network now, as opposed to those that name it.
 fn active(context: &Context, network: &str, nics: &[Nic]) -> Vec<String> {
     let mut active = context.home.network_users(network).unwrap_or_default();
@@ -169,8 +178,9 @@ fn all_nics(context: &Context) -> Result<Vec<(String, Nic)>, Error> {
             Ok(loaded) => loaded.config,
             Err(LoadError::File(_) | LoadError::Config(_)) => continue,
         };
-        let joined = joined(&config);
-        if joined.is_empty() {
+        let on = config.networks.iter().filter_map(|nic| Some((nic.attachment.network()?, nic)));
+        let on: Vec<_> = on.collect();
+        if on.is_empty() {
             continue;
         }
         let (seen, ..) = facts(&dir, &config.vm_type)?;
@@ -181,11 +191,12 @@ fn all_nics(context: &Context) -> Result<Vec<(String, Nic)>, Error> {
         let is_cut = |interface: &str| {
             told.iter().any(|nic| nic.interface == interface && nic.connected == Some(false))
         };
-        nics.extend(joined.into_iter().map(|nic| {
-            let (interface, mac, instance) = (nic.interface, nic.mac, instance.clone());
+        nics.extend(on.into_iter().map(|(network, nic)| {
+            let (interface, mac, instance) =
+                (nic.interface.clone(), nic.mac_address.clone(), instance.clone());
             let is_cut = is_cut(&interface);
             (
-                nic.network,
+                network.to_owned(),
                 Nic { instance, interface, mac, is_running, is_cut, address: None, is_leased: false },
             )
         }));

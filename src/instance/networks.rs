@@ -17,26 +17,9 @@ use crate::process::words;
 /// How this program is called in hints.
 const LIMACTL: &str = "limactl";
 
-/// What a NIC is attached to, by name: the interface in the guest, its address, the network of networks.yaml.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Joined {
-    pub network: String,
-    pub interface: String,
-    /// Lower case.
-    pub mac: String,
-}
-
-/// The networks of networks.yaml that a configuration names, NIC by NIC.
-pub fn joined(config: &Config) -> Vec<Joined> {
-    let nics = config.document["networks"].as_array().into_iter().flatten();
-    let text = |nic: &serde_json::Value, key: &str| nic[key].as_str().unwrap_or_default().to_owned();
-    nics.filter(|nic| nic["lima"].is_string())
-        .map(|nic| Joined {
-            network: text(nic, "lima"),
-            interface: text(nic, "interface"),
-            mac: text(nic, "macAddress").to_ascii_lowercase(),
-        })
-        .collect()
+/// The names of managed networks that a configuration names, NIC by NIC.
+fn named(config: &Config) -> impl Iterator<Item = &str> {
+    config.networks.iter().filter_map(|nic| nic.attachment.network())
 }
 
 /// Makes instance `name` a user of all networks that its configuration names, and starts their daemons. All are checked before the first is
@@ -47,7 +30,7 @@ pub(super) fn bring_up(
     config: &Config,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Vec<Intent>, Error> {
-    let mut wanted: Vec<String> = joined(config).into_iter().map(|nic| nic.network).collect();
+    let mut wanted: Vec<String> = named(config).map(str::to_owned).collect();
     wanted.sort();
     wanted.dedup();
     let networks = match context.home.managed_networks(&context.host) {
@@ -140,7 +123,7 @@ fn foreign_users(context: &Context) -> Vec<(String, String)> {
         let runs = facts(&dir, &loaded.config.vm_type)
             .is_ok_and(|(facts, ..)| facts.foreign_agent || facts.foreign_vm);
         if runs {
-            users.extend(joined(&loaded.config).into_iter().map(|nic| (nic.network, name.clone())));
+            users.extend(named(&loaded.config).map(|network| (network.to_owned(), name.clone())));
         }
     }
     users
@@ -156,7 +139,7 @@ pub fn users(home: &Home, host: &HostFacts, network: &str) -> Vec<String> {
     let mut users = home.network_users(network).unwrap_or_default();
     for name in home.instance_names().unwrap_or_default() {
         let Ok(loaded) = home.load(&home.instance(&name), host) else { continue };
-        if joined(&loaded.config).iter().any(|nic| nic.network == network) {
+        if named(&loaded.config).any(|name| name == network) {
             users.push(name);
         }
     }

@@ -5,9 +5,7 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
@@ -93,14 +91,6 @@ pub fn serves(network: &ManagedNetwork) -> io::Result<bool> {
         ) => Ok(false),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Whether a tap device is handed out: on Linux the daemon writes one byte beside it.
-pub fn hands_out_taps(network: &ManagedNetwork, patience: Duration) -> io::Result<()> {
-    use std::io::Read;
-    let mut connection = UnixStream::connect(network.tap_socket())?;
-    connection.set_read_timeout(Some(patience))?;
-    connection.read_exact(&mut [0])
 }
 
 /// Whether what the daemon has written on standard error since its start says that it is ready: how upstream's tells it, which listens before
