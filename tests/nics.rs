@@ -5,13 +5,15 @@ use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Run, World, say, until};
+use crate::support::namespaces::skip;
+use crate::support::place::{furnish, in_place, install};
+use crate::support::{Run, World, until};
 
 /// Far beyond what is needed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -165,12 +167,12 @@ impl Lab<'_> {
     /// `tap` is what the daemon hands out. `None`, and one line, for users who cannot have mounts of their own.
     fn new(world: &World, tap: Option<Value>) -> Option<Lab<'_>> {
         if !nix::unistd::geteuid().is_root() {
-            say("skipped: NICs on a managed network, because only root can have a `/run/lima` of its own");
+            skip("NICs on a managed network", "only root can have a `/run/lima` of its own");
             return None;
         }
         world.write("lh/_config/networks.yaml", NETWORKS);
-        world.write("socket_vmnet.py", include_str!("support/socket_vmnet.py"));
-        fs::create_dir(world.path("run")).unwrap();
+        furnish(world);
+        install(world, include_str!("support/socket_vmnet.py"));
         if let Some(tap) = tap {
             world.write("tap.json", &tap.to_string());
         }
@@ -204,17 +206,6 @@ impl Drop for Lab<'_> {
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();
     }
-}
-
-fn in_place(world: &World, words: &[&str]) -> Command {
-    let script = "set -e
-mount -t tmpfs -o mode=755 none /run && mkdir /run/lima && mount --bind run /run/lima
-mount -t tmpfs -o mode=755 none /opt && mkdir -p /opt/socket_vmnet/bin
-install -m 755 socket_vmnet.py /opt/socket_vmnet/bin/socket_vmnet
-exec \"$@\"";
-    let mut command = world.command("unshare");
-    command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]).args(words);
-    command
 }
 
 const ON_LAB: &str = "networks: [{lima: lab, interface: up0, metric: 300}]\n";

@@ -10,10 +10,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 
 use super::nameserver::Nameserver;
-use crate::support::{World, say, until};
+use crate::support::{World, namespaces, until};
 
 /// Where the resolver listens, over UDP and TCP.
 pub(crate) const PORT: u16 = 5300;
@@ -71,9 +70,7 @@ pub(crate) fn with_namespaces(name: &str, test: impl FnOnce()) {
     };
     let can = user_namespace().args(["-n", "-m", "-u", "true"]).status();
     if !can.is_ok_and(|status| status.success()) {
-        assert!(!required(), "the conformance matrix must run here, but `unshare -r -n -m -u` is refused");
-        say(&format!("skipped: {name}, because this user cannot make namespaces for networks and mounts"));
-        return;
+        return namespaces::skip(name, "this user cannot make namespaces for networks and mounts");
     }
     let mut again = user_namespace();
     again.arg(std::env::current_exe().unwrap()).args(["--exact", name, "--nocapture"]);
@@ -82,24 +79,12 @@ pub(crate) fn with_namespaces(name: &str, test: impl FnOnce()) {
     assert!(output.status.success(), "it failed as root of a user namespace, see above");
 }
 
-/// Whether whoever runs the tests counts on them: CI does.
-pub(crate) fn required() -> bool {
-    std::env::var("LIMA_TEST_REQUIRE_NETNS").is_ok_and(|value| value == "1")
-}
-
-/// Runs `test` on a thread in new namespaces, and hands its panic on.
+/// Runs `test` in a network of its own, with a loopback.
 pub(crate) fn apart<T: Send>(test: impl FnOnce() -> T + Send) -> T {
-    let outcome = std::thread::scope(|scope| {
-        let inside = scope.spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS).unwrap();
-            let none = None::<&str>;
-            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
-            run("ip", &["link", "set", "lo", "up"]);
-            test()
-        });
-        inside.join()
-    });
-    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    namespaces::apart(|| {
+        run("ip", &["link", "set", "lo", "up"]);
+        test()
+    })
 }
 
 /// Runs a program in the namespaces of this thread.

@@ -11,7 +11,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::promises::Promises;
-use crate::support::{Run, World, say, until};
+use crate::support::namespaces::skip;
+use crate::support::{Run, World, until};
 
 /// What each of the two asks for. Names and addresses are the usual ones.
 const NETWORKS: &str = r#"
@@ -65,7 +66,7 @@ impl Place<'_> {
     fn make(world: &World) -> Option<Place<'_>> {
         use std::io::BufRead;
         if !nix::unistd::geteuid().is_root() {
-            say("skipped: guests on managed networks, because only root can make bridges for them");
+            skip("guests on managed networks", "only root can make bridges for them");
             return None;
         }
         // Beside limactl, where cargo puts both.

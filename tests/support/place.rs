@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 
+use super::namespaces::skip;
 use super::processes::{Process, lives, signal};
 use super::run::Run;
 use super::{World, say};
@@ -24,16 +26,13 @@ impl Place {
     /// With a stand-in for the daemon. `None`, and one line, for users who cannot have mounts of their own.
     pub(crate) fn new(promise: &str) -> Option<Place> {
         if !nix::unistd::geteuid().is_root() {
-            say(&format!("skipped: {promise}, because only root can have a `/run/lima` of its own"));
+            skip(promise, "only root can have a `/run/lima` of its own");
             return None;
         }
         let world = World::new();
-        for name in ["opt/bin", "run", "sudoers.d"] {
-            fs::create_dir_all(world.path(name)).unwrap();
-        }
-        for name in ["opt", "opt/bin", "run", "sudoers.d"] {
-            fs::set_permissions(world.path(name), fs::Permissions::from_mode(0o755)).unwrap();
-        }
+        furnish(&world);
+        fs::create_dir(world.path("sudoers.d")).unwrap();
+        fs::set_permissions(world.path("sudoers.d"), fs::Permissions::from_mode(0o755)).unwrap();
         let limactl = PathBuf::from(env!("CARGO_BIN_EXE_limactl"));
         let place = Place { world, user: Vec::new(), limactl };
         // sudo keeps no variable of the World's.
@@ -73,8 +72,7 @@ impl Place {
 
     /// Puts a program in the daemon's place.
     pub(crate) fn install(&self, text: &str) {
-        let path = self.world.write("opt/bin/socket_vmnet", text);
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        install(&self.world, text);
     }
 
     pub(crate) fn limactl(&self, words: &[&str]) -> Run {
@@ -84,15 +82,7 @@ impl Place {
 
     /// Any program, with its path.
     pub(crate) fn call(&self, words: &[&str]) -> Run {
-        let script = "set -e
-mount -t tmpfs -o mode=755 none /run && mkdir /run/lima && mount --bind run /run/lima
-mount -t tmpfs -o mode=755 none /opt && mkdir /opt/socket_vmnet && mount --bind opt /opt/socket_vmnet
-[ ! -d /etc/sudoers.d ] || mount --bind sudoers.d /etc/sudoers.d
-exec \"$@\"";
-        let mut command = self.world.command("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]);
-        command.args(&self.user).args(words);
-        Run::new(command, self.world.root())
+        Run::new(in_place(&self.world, &[&self.user, words].concat()), self.world.root())
     }
 
     /// A running instance on the network `network`.
@@ -129,4 +119,31 @@ impl Drop for Place {
             }
         }
     }
+}
+
+/// Makes the folders that are the machine's `/opt/socket_vmnet` and `/run/lima` for [`in_place`], as they would be there.
+pub(crate) fn furnish(world: &World) {
+    fs::create_dir_all(world.path("opt/bin")).unwrap();
+    fs::create_dir_all(world.path("run")).unwrap();
+    for name in ["opt", "opt/bin", "run"] {
+        fs::set_permissions(world.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+/// Puts a program where networks.yaml has the daemon.
+pub(crate) fn install(world: &World, text: &str) {
+    let path = world.write("opt/bin/socket_vmnet", text);
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A program with its path, for which root's places are the World's; `/etc/sudoers.d` too, if the World has one.
+pub(crate) fn in_place(world: &World, words: &[&str]) -> Command {
+    let script = "set -e
+mount -t tmpfs -o mode=755 none /run && mkdir /run/lima && mount --bind run /run/lima
+mount -t tmpfs -o mode=755 none /opt && mkdir /opt/socket_vmnet && mount --bind opt /opt/socket_vmnet
+! [ -d sudoers.d ] || ! [ -d /etc/sudoers.d ] || mount --bind sudoers.d /etc/sudoers.d
+exec \"$@\"";
+    let mut command = world.command("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]).args(words);
+    command
 }

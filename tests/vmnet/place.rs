@@ -4,11 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{World, say, until};
+use crate::support::{World, namespaces, until};
 
 /// Where the daemon's files are.
 pub(super) const RUN: &str = "/run/lima";
@@ -29,29 +28,20 @@ pub(super) struct Daemon {
     pub(super) log: PathBuf,
 }
 
-/// Runs `test` on a machine of its own; says in one line where that cannot be made. `LIMA_TEST_REQUIRE_NETNS=1` makes that an error.
+/// Runs `test` on a machine of its own; says in one line where that cannot be made.
 pub(super) fn with_place(name: &str, test: impl FnOnce(&Place) + Send) {
     if !nix::unistd::geteuid().is_root() {
-        let required = std::env::var("LIMA_TEST_REQUIRE_NETNS").is_ok_and(|value| value == "1");
-        assert!(!required, "networks must be tested here, and only root can make them");
-        say(&format!("skipped: {name}, because only root can make bridges and taps"));
-        return;
+        return namespaces::skip(name, "only root can make bridges and taps");
     }
-    let outcome = std::thread::scope(|scope| {
-        let inside = scope.spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
-            let place = Place { world: World::bare() };
-            place.sh(PREPARE);
-            test(&place);
-        });
-        inside.join()
+    namespaces::apart(|| {
+        let place = Place { world: World::bare() };
+        place.sh(PREPARE);
+        test(&place);
     });
-    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
 /// The links of this place, not those of the machine; a new network can have inherited forwarding.
 const PREPARE: &str = "
-mount --make-rprivate /
 mount -t sysfs none /sys
 mount -t tmpfs -o mode=755 none /run
 mkdir /run/lima
