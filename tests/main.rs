@@ -71,6 +71,7 @@ mod nics;
 #[cfg(target_os = "linux")]
 mod sudoers;
 /// What keeps a network from running is said with what mends it, and hinders nobody who does not need it.
+#[cfg(target_os = "linux")]
 mod managed_trouble;
 /// Daemons of managed networks run exactly as long as instances use them.
 #[cfg(target_os = "linux")]

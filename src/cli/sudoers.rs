@@ -9,13 +9,10 @@ use super::context::App;
 use super::print;
 use crate::config::managed::ManagedNetworks;
 use crate::instance::Context;
-use crate::instance::networks::install_command;
+use crate::instance::networks::{LIMACTL, install_command};
 use crate::netdaemons::validate::{self, ThisMachine};
 use crate::netdaemons::{Rules, System, prove_rules, sudoers, wants_no_password};
 use crate::process::words;
-
-/// How this program is called in hints.
-const LIMACTL: &str = "limactl";
 
 /// Print the rules for sudo with which managed networks are started
 ///

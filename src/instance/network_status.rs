@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::inspect::facts;
-use super::networks::install_command;
+use super::networks::{LIMACTL, install_command};
 use super::{Context, Error};
 use crate::config::HostOs;
 use crate::config::managed::{ManagedNetwork, ManagedNetworks, Mode};
@@ -206,7 +206,7 @@ fn all_nics(context: &Context) -> Result<Vec<(String, Nic)>, Error> {
 
 /// Which rules for sudo are missing, and how they are made.
 fn missing_rules(networks: &ManagedNetworks, system: &System) -> Option<String> {
-    let install = sudoers::install_command("limactl", &networks.sudoers, system.os);
+    let install = sudoers::install_command(LIMACTL, &networks.sudoers, system.os);
     match prove_rules(networks, system) {
         Ok(Rules::Granted) => None,
         Ok(Rules::Missing(lines)) => {

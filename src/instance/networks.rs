@@ -15,7 +15,7 @@ use crate::netdaemons::{self, Supervisor, System};
 use crate::process::words;
 
 /// How this program is called in hints.
-const LIMACTL: &str = "limactl";
+pub const LIMACTL: &str = "limactl";
 
 /// The names of managed networks that a configuration names, NIC by NIC.
 fn named(config: &Config) -> impl Iterator<Item = &str> {
