@@ -1,7 +1,7 @@
 //! `limactl`: starts and looks after Linux virtual machines.
 //!
-//! Table of contents, in reading order: words (`cli`), stories (`instance`, `hostagent`, `disks`), skills (`driver`, `dns`, `ssh`, `guest`,
-//! `image`, `seed`, `template`), shared (`http`), facts (`home`, `config`, `query`, `document`), machine (`process`, `sys`). Arrows between rooms
+//! Table of contents, in reading order: words (`cli`), stories (`instance`, `hostagent`, `disks`), skills (`netdaemons`, `driver`, `dns`, `ssh`,
+//! `guest`, `image`, `seed`, `template`), shared (`http`), facts (`home`, `config`, `query`, `document`), machine (`process`, `sys`). Arrows between rooms
 //! point down this list only; skills
 //! never import each other. `docs/architecture.md` is the map, with the invariants.
 //!
@@ -11,6 +11,10 @@ pub mod cli;
 pub mod instance;
 pub mod hostagent;
 pub mod disks;
+pub mod netdaemons;
+pub mod packet;
+#[cfg(target_os = "linux")]
+pub mod vmnet;
 pub mod driver;
 pub mod dns;
 pub mod ssh;

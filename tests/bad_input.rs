@@ -87,7 +87,11 @@ fn keys_that_mean_nothing_yet_are_refused_or_warned_about_by_name() {
         "field `vmType: vz` is not supported by this version: the only driver is `qemu`",
     );
     let world = World::new();
-    let later = "field `networks` is not supported by this version: only the default network exists yet";
+    let later = "field `networks[].lima: user-v2` is not supported by this version: networks of this mode are not there yet";
+    refused(
+        &format!("{GOOD}networks: [{{vzNAT: true}}]\n"),
+        "field `networks[].vzNAT` is not supported by this version: it is for the `vz` driver",
+    );
     let file = world.file_of("n", "networks: [{lima: user-v2}]\n");
     world
         .limactl(["create", &file])

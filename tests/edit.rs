@@ -91,7 +91,7 @@ fn a_disk_does_not_shrink_and_a_running_instance_is_not_edited() {
 fn a_key_that_does_not_act_yet_is_told_when_it_is_set() {
     let world = World::new();
     world.create("a");
-    let told = "level=warning msg=\"field `networks` is not supported by this version: only the default network exists yet\"";
+    let told = "level=warning msg=\"field `networks[].lima: user-v2` is not supported by this version: networks of this mode are not there yet\"";
     world.limactl(["edit", "a", "--network=lima:user-v2"]).seen().succeeded().says(told).done();
     world.limactl(["edit", "a", "--set=del(.networks)"]).seen().succeeded().says_not("networks").done();
 }

@@ -43,7 +43,9 @@ const CREATED: [&str; 10] = [
 ];
 
 /// After a stop: the seed, the ssh configuration and the logs stay; of a run that is over no pid file and no socket does.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 10] = [
+    "644 _config/networks.yaml",
+    "644 _config/networks.yaml.lock",
     "644 x/cidata.iso",
     "644 x/ha.lock",
     "644 x/ha.stderr.log",
@@ -82,7 +84,7 @@ fn each_step_of_a_life_has_its_files_with_their_modes() {
     world.limactl(["stop", "x"]).seen().succeeded().done();
     assert_eq!(tree(&home), sorted(&[&CREATED, &KEPT]));
     world.limactl(["delete", "x"]).seen().succeeded().done();
-    assert_eq!(tree(&home), sorted(&[&CREATED[..5]]));
+    assert_eq!(tree(&home), sorted(&[&CREATED[..5], &KEPT[..2]]));
 }
 
 #[test]

@@ -126,7 +126,4 @@ fn sudoers_says_what_is_wrong_with_its_words() {
         .ended_with(1)
         .says("accepts at most 1 arg(s), received 2")
         .done();
-    for words in [&["sudoers"][..], &["sudoers", "--check", "/nonexistent"]] {
-        world.limactl(words).fatal("`limactl sudoers` is not in this version yet").run().done();
-    }
 }

@@ -290,6 +290,28 @@ fn an_interface_that_cloud_init_could_not_name_is_named() {
 }
 
 #[test]
+fn names_are_asked_by_the_first_interface_alone_where_cloud_init_cannot_say_so() {
+    let mut values = values();
+    for name in ["lima0", "up-1"] {
+        values.nics.push(Nic { name: name.to_owned(), mac: "52:55:55:00:00:01".to_owned(), metric: 100 });
+    }
+    let Some(guest) = Guest::new(&values) else { return };
+    let early = guest.early();
+    assert_eq!(early.code, 0, "{}", early.log);
+    assert!(!guest.path("etc/udhcpc/udhcpc.conf").exists(), "this is no Alpine");
+    guest.write("etc/alpine-release", "3.20.3\n");
+    guest.write("etc/NetworkManager/conf.d/x", "");
+    guest.write("etc/udhcpc/udhcpc.conf", "NO_DNS=\"old0\"\nNO_NTP=yes\n");
+    for _ in 0..2 {
+        let early = guest.early();
+        assert_eq!(early.code, 0, "{}", early.log);
+        assert_eq!(guest.read("etc/udhcpc/udhcpc.conf"), "NO_NTP=yes\nNO_DNS=\"lima0 up-1\"\n");
+        let settings = "[connection-lima]\nmatch-device=interface-name:eth0\nipv4.dns-priority=-10\n";
+        assert_eq!(guest.read("etc/NetworkManager/conf.d/90-lima.conf"), settings);
+    }
+}
+
+#[test]
 fn the_shell_linter_has_nothing_to_say() {
     if Command::new("shellcheck").arg("--version").output().is_err() {
         eprintln!("skipped: no shellcheck here");

@@ -1,7 +1,7 @@
 //! Which words may stand where, for completion: what the positionals of a command are, and the values of flags.
 
 use super::{host, locator};
-use crate::config::DEFAULT_NETWORKS;
+use crate::config::KnownNetwork;
 use crate::home::Home;
 use crate::template::Http;
 
@@ -131,7 +131,8 @@ fn templates() -> Vec<String> {
 }
 
 fn networks(home: &Home) -> Vec<String> {
-    let mut names = home.network_names().unwrap_or_else(|_| DEFAULT_NETWORKS.map(str::to_owned).to_vec());
+    let known = home.defined_networks().unwrap_or_else(|_| KnownNetwork::defaults());
+    let mut names: Vec<String> = known.into_iter().map(|network| network.name).collect();
     names.sort();
     names
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Uid, User};
 use thiserror::Error;
 
+use super::host_networks;
 use crate::config::host::HostUser;
 use crate::config::{Arch, Bytes, HostFacts, HostOs};
 
@@ -55,6 +56,7 @@ pub fn collect() -> Result<HostFacts, Error> {
         cache_dir: cache_dir(path_of("XDG_CACHE_HOME"), home.as_deref(), &lima_home),
         lima_home,
         home,
+        network_defaults: host_networks::collect(HostOs::native()),
         env,
     })
 }

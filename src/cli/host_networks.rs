@@ -1,9 +1,9 @@
-//! What a new `networks.yaml` says about this machine: asked for only when that file is made.
+//! What a new `networks.yaml` says about this machine, and what stands for values of another system in an old one. No program is run for it.
 
 use std::path::PathBuf;
 
+use crate::config::HostOs;
 use crate::config::networks::NetworksFileFacts;
-use crate::config::{HostFacts, HostOs};
 use crate::process;
 
 /// Where the daemon is looked for; what `PATH` has comes second. The first one is written if none is there.
@@ -14,8 +14,8 @@ const SOCKET_VMNET: [&str; 3] = [
 ];
 
 /// Asks the file system, the group file and the routing table.
-pub fn collect(host: &HostFacts) -> NetworksFileFacts {
-    let is_mac = host.os == HostOs::MacOs;
+pub fn collect(os: HostOs) -> NetworksFileFacts {
+    let is_mac = os == HostOs::MacOs;
     let (var_run, sudoers) = match is_mac {
         true => ("/private/var/run/lima", "/private/etc/sudoers.d/lima"),
         false => ("/run/lima", "/etc/sudoers.d/lima"),
@@ -72,9 +72,7 @@ mod tests {
 
     #[test]
     fn a_mac_has_upstreams_values() {
-        let mut host = crate::config::host::test_facts();
-        host.os = HostOs::MacOs;
-        let facts = collect(&host);
+        let facts = collect(HostOs::MacOs);
         assert_eq!((facts.var_run, facts.group.as_str()), ("/private/var/run/lima", "admin"));
         assert_eq!(facts.interface, "en0");
     }

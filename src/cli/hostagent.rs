@@ -6,8 +6,10 @@ use clap::Args;
 
 use super::Outcome;
 use super::context::App;
-use crate::hostagent::{self, Request};
-use crate::process::daemon::{READY_FD_VARIABLE, Readiness, STARTED_IN_VARIABLE};
+use crate::hostagent::{self, Reconcile, Request, Uses};
+use crate::process::daemon::{
+    INHERITED_FDS_VARIABLE, READY_FD_VARIABLE, Readiness, STARTED_IN_VARIABLE, adopt_inherited,
+};
 
 /// Run the host agent of an instance
 #[derive(Debug, Args)]
@@ -38,6 +40,7 @@ pub struct HostagentArgs {
 pub fn run(args: HostagentArgs, app: &App) -> Outcome {
     // First of all, so that no file that is opened later gets the descriptor's number.
     let readiness = Readiness::adopt(std::env::var(READY_FD_VARIABLE).ok().as_deref());
+    let intents = adopt_inherited(std::env::var(INHERITED_FDS_VARIABLE).ok().as_deref());
     let Some(socket) = args.socket else {
         anyhow::bail!("socket must be specified (limactl version mismatch?)");
     };
@@ -59,6 +62,8 @@ pub fn run(args: HostagentArgs, app: &App) -> Outcome {
     {
         context.host.cwd = place;
     }
+    let log = context.home.reconcile_log();
+    let reconcile = Reconcile { executable: context.executable, log };
     let request = Request {
         home: context.home,
         host: context.host,
@@ -69,6 +74,7 @@ pub fn run(args: HostagentArgs, app: &App) -> Outcome {
         progress: args.progress,
         debug: app.debug,
         events: Box::new(std::io::stdout()),
+        uses: Uses::new(intents, reconcile),
         readiness,
     };
     Ok(hostagent::run(request)?)

@@ -43,6 +43,7 @@ mod list_template;
 mod locator;
 pub mod logging;
 mod network;
+mod network_status;
 mod manual;
 mod paint;
 mod planned;

@@ -4,9 +4,10 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 use super::context::App;
-use super::{Outcome, host_networks, list_table, print};
+use super::{Outcome, list_table, network_status, print, report};
 use crate::config::networks::{self, Network, NewNetwork};
 use crate::instance::{self, Context};
+use crate::netdaemons;
 
 /// Look after the networks that instances can join
 #[derive(Debug, Args)]
@@ -23,6 +24,9 @@ pub enum NetworkAction {
     Create(CreateArgs),
     #[command(aliases = ["remove", "rm"])]
     Delete(DeleteArgs),
+    Status(StatusArgs),
+    #[command(hide = true)]
+    Reconcile(ReconcileArgs),
 }
 
 /// List networks
@@ -57,7 +61,7 @@ pub struct CreateArgs {
 
 /// Delete networks
 ///
-/// They are taken out of networks.yaml; daemons that run are left alone.
+/// They are taken out of networks.yaml. A daemon that is in use runs on until its last user is gone.
 #[derive(Debug, Args)]
 #[command(override_usage = "limactl network delete NAME... [flags]")]
 pub struct DeleteArgs {
@@ -68,18 +72,40 @@ pub struct DeleteArgs {
     pub force: bool,
 }
 
+/// Show how networks are, and what to fix first
+///
+/// For each network: who wants it, whether its daemon lives and takes connections, who has which address, and how each NIC is.
+#[derive(Debug, Args)]
+#[command(override_usage = "limactl network status [NAME...] [flags]")]
+pub struct StatusArgs {
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Start the daemons that are wanted and stop the others
+#[derive(Debug, Args)]
+#[command(override_usage = "limactl network reconcile")]
+pub struct ReconcileArgs {}
+
 pub fn run(args: NetworkArgs, app: &App) -> Outcome {
     match args.action {
         Some(NetworkAction::List(args)) => list(&args, &app.context()?),
         Some(NetworkAction::Create(args)) => create(&args, &app.context()?),
         Some(NetworkAction::Delete(args)) => delete(&args, &app.context()?),
+        Some(NetworkAction::Status(args)) => network_status::run(&args, &app.context()?),
+        Some(NetworkAction::Reconcile(_)) => {
+            report::all(instance::networks::reconcile(&app.context()?, netdaemons::ATTEMPTS))
+        }
         // `words` shows help in this case.
         None => Ok(()),
     }
 }
 
 fn list(args: &ListArgs, context: &Context) -> Outcome {
-    let all = context.home.networks(&|| host_networks::collect(&context.host))?;
+    let all = context.home.networks(&|| context.host.network_defaults.clone())?;
     if !all.unknown_keys.is_empty() {
         tracing::warn!(
             "Non-strict YAML is deprecated: `{}` has unknown keys: {}",
@@ -133,7 +159,7 @@ fn json(network: &Network) -> Value {
 
 fn create(args: &CreateArgs, context: &Context) -> Outcome {
     let CreateArgs { name, mode, gateway, interface } = args;
-    let facts = || host_networks::collect(&context.host);
+    let facts = || context.host.network_defaults.clone();
     // A name that is taken is told before what else may be wrong.
     if context.home.networks(&facts)?.get(name).is_some() {
         return Err(networks::NetworksError::Exists { name: name.clone() }.into());
@@ -144,12 +170,12 @@ fn create(args: &CreateArgs, context: &Context) -> Outcome {
 }
 
 fn delete(args: &DeleteArgs, context: &Context) -> Outcome {
-    let users = users(&args.names, context)?;
+    let users = users(&args.names, context);
     if !args.force {
         let who = if users.is_empty() { String::new() } else { format!(" ({})", users.join("; ")) };
         anyhow::bail!("`limactl network delete` currently always requires `--force`{who}");
     }
-    let facts = || host_networks::collect(&context.host);
+    let facts = || context.host.network_defaults.clone();
     let known = context.home.networks(&facts)?;
     for name in args.names.iter().filter(|name| known.get(name).is_none()) {
         tracing::warn!("No network matching {name} found.");
@@ -158,26 +184,16 @@ fn delete(args: &DeleteArgs, context: &Context) -> Outcome {
         tracing::warn!("{user}");
     }
     context.home.change_networks(&facts, |text| networks::remove(text, &args.names))?;
-    Ok(())
+    // A daemon that nobody uses goes with its network.
+    report::all(instance::networks::reconcile(context, 1))
 }
 
-/// A sentence for each of the networks that some instance names. An instance that cannot be understood names none.
-fn users(names: &[String], context: &Context) -> Result<Vec<String>, anyhow::Error> {
-    let mut joined: Vec<(String, String)> = Vec::new();
-    for instance in context.home.instance_names()? {
-        let Ok(found) = instance::inspect(context, &instance) else { continue };
-        let networks = found.config.as_ref().and_then(|config| config.document["networks"].as_array());
-        for network in networks.into_iter().flatten().filter_map(|network| network["lima"].as_str()) {
-            joined.push((network.to_owned(), instance.clone()));
-        }
-    }
+/// A sentence for each of the networks that some instance names or uses.
+fn users(names: &[String], context: &Context) -> Vec<String> {
     let sentence = |name: &String| {
-        let users: Vec<String> = joined
-            .iter()
-            .filter(|(network, _)| network == name)
-            .map(|(_, user)| format!("`{user}`"))
-            .collect();
+        let users = instance::networks::users(&context.home, &context.host, name);
+        let users: Vec<String> = users.iter().map(|user| format!("`{user}`")).collect();
         (!users.is_empty()).then(|| format!("network `{name}` is used by {}", users.join(", ")))
     };
-    Ok(names.iter().filter_map(sentence).collect())
+    names.iter().filter_map(sentence).collect()
 }

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use super::KnownNetwork;
 use super::file_format::FileFormat;
 use super::written::*;
 
@@ -74,6 +75,15 @@ fn is_true(field: Option<bool>) -> bool {
 
 fn any<T>(list: &Option<Vec<T>>, test: impl Fn(&T) -> bool) -> bool {
     list.as_ref().is_some_and(|list| list.iter().any(test))
+}
+
+/// Set where an entry names a network of this mode, which only `networks.yaml` tells.
+const USER_MODE: &str = "networks[].lima: user-v2";
+
+fn wants_user_mode(yaml: &LimaYaml, known: &[KnownNetwork]) -> bool {
+    let is_user_mode =
+        |name: &String| known.iter().any(|network| network.name == *name && network.mode == "user-v2");
+    any(&yaml.networks, |entry| entry.lima.as_ref().is_some_and(is_user_mode))
 }
 
 /// Every key of the schema.
@@ -147,7 +157,11 @@ pub const ROWS: &[Row] = &[
     }),
     acts("copyToHost"),
     acts("message"),
-    refuses_start("networks", "only the default network exists yet", |_, yaml| any(&yaml.networks, |_| true)),
+    acts("networks"),
+    refuses_start(USER_MODE, "networks of this mode are not there yet", |_, _| false),
+    refuses("networks[].vzNAT", "it is for the `vz` driver", |_, yaml| {
+        any(&yaml.networks, |network| is_true(network.vz_nat))
+    }),
     acts("env"),
     acts("param"),
     acts("dns"),
@@ -168,10 +182,15 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// The keys that are set and only warned about, and those that are refused.
-pub fn inactive(written: &LimaYaml, yaml: &LimaYaml) -> (Vec<InactiveKey>, Vec<InactiveKey>) {
+pub fn inactive(
+    written: &LimaYaml,
+    yaml: &LimaYaml,
+    known: &[KnownNetwork],
+) -> (Vec<InactiveKey>, Vec<InactiveKey>) {
     let mut warned = Vec::new();
     let mut refused = Vec::new();
-    for row in ROWS.iter().filter(|row| (row.is_set)(written, yaml)) {
+    let user_mode = wants_user_mode(yaml, known);
+    for row in ROWS.iter().filter(|row| (row.is_set)(written, yaml) || user_mode && row.path == USER_MODE) {
         let key = |reason| InactiveKey { path: row.path, reason, effect: row.effect };
         match row.effect {
             Effect::Acts => {}

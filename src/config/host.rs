@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::networks::NetworksFileFacts;
 use super::{Arch, Bytes, HostOs};
 
 /// What the rooms below `cli/` know of the host. Plain data.
@@ -31,6 +32,8 @@ pub struct HostFacts {
     pub lima_home: PathBuf,
     /// Root of the download cache: `<user cache directory>/lima`.
     pub cache_dir: PathBuf,
+    /// What a new `networks.yaml` says of this machine, and what stands for values in it that are for another system.
+    pub network_defaults: NetworksFileFacts,
     /// Every environment variable that decides something: `QEMU_SYSTEM_*`, `SSH`, `LIMA_QEMU_ACCEL`, the proxy variables, `PATH`, ….
     pub env: Vec<(String, String)>,
 }
@@ -79,6 +82,7 @@ pub fn test_facts() -> HostFacts {
         timezone: "Europe/Paris".to_owned(),
         lima_home: PathBuf::from("/home/me/.lima"),
         cache_dir: PathBuf::from("/home/me/.cache/lima"),
+        network_defaults: super::managed::test_defaults(),
         env: Vec::new(),
     }
 }

@@ -25,7 +25,7 @@ struct Files<'a> {
 }
 
 fn load_files(files: &Files, host: &HostFacts) -> Result<Loaded, Error> {
-    let known: Vec<String> = DEFAULT_NETWORKS.map(str::to_owned).to_vec();
+    let known = KnownNetwork::defaults();
     let request = Request {
         main: Text { label: "vm.yaml", bytes: files.main },
         defaults: files.defaults.map(|text| Text { label: "default file `d.yaml`", bytes: text.as_bytes() }),
@@ -253,7 +253,7 @@ fn what_is_on_the_host_is_looked_at() {
             "field `networks[0].socket` must be a socket if it exists, but is `/srv`",
         ]
     );
-    assert_eq!(config("networks: [{socket: /run/vmnet.sock}]\n").unsupported.len(), 1);
+    assert_eq!(config("networks: [{socket: /run/vmnet.sock}]\n").unsupported, []);
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn unknown_keys_warn_all_of_them_with_a_guess() {
 #[test]
 fn keys_that_do_not_act_are_listed_by_name() {
     let config = config(
-        "mounts: [{location: /srv}]\ncontainerd: {user: true}\nnetworks: [{lima: user-v2}]\nvmType: vz\n",
+        "mounts: [{location: /srv}]\ncontainerd: {user: true}\nnetworks: [{lima: user-v2}, {vzNAT: true}]\nvmType: vz\n",
     );
     let lines = |keys: &[InactiveKey]| keys.iter().map(InactiveKey::to_string).collect::<Vec<_>>();
     assert_eq!(
@@ -333,7 +333,34 @@ fn keys_that_do_not_act_are_listed_by_name() {
         lines(&config.unsupported),
         [
             "field `vmType: vz` is not supported by this version: the only driver is `qemu`",
-            "field `networks` is not supported by this version: only the default network exists yet",
+            "field `networks[].lima: user-v2` is not supported by this version: networks of this mode are not there yet",
+            "field `networks[].vzNAT` is not supported by this version: it is for the `vz` driver",
+        ]
+    );
+}
+
+#[test]
+fn networks_are_numbered_by_their_place_and_have_upstreams_addresses() {
+    let text = "networks:\n- lima: shared\n- socket: run/x\n  macAddress: 02-AB-00-00-00-01\n- {lima: host, interface: h0, metric: 300}\n";
+    let found = config(text).networks;
+    let address = |index: usize| {
+        mac::derive("0123456789abcdef0123456789abcdef", &format!("/home/me/.lima/default/lima.yaml#{index}"))
+    };
+    let network = |index, attachment, interface: &str, mac_address: &str, metric| resolved::Network {
+        index,
+        attachment,
+        interface: interface.to_owned(),
+        mac_address: mac_address.to_owned(),
+        metric,
+    };
+    let lima = |name: &str| resolved::Attachment::Lima(name.to_owned());
+    let socket = resolved::Attachment::Socket(host().cwd.join("run/x"));
+    assert_eq!(
+        found,
+        [
+            network(0, lima("shared"), "lima0", &address(0), 100),
+            network(1, socket, "lima1", "02:ab:00:00:00:01", 100),
+            network(2, lima("host"), "h0", &address(2), 300),
         ]
     );
 }

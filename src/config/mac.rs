@@ -24,6 +24,27 @@ pub fn length(text: &str) -> Option<usize> {
     matches!(bytes, 6 | 8 | 20).then_some(bytes)
 }
 
+/// The bytes of an address of 6; `None` for other texts.
+pub fn bytes(text: &str) -> Option<[u8; 6]> {
+    let canonical = canonical(text)?;
+    let mut bytes = [0; 6];
+    for (byte, digits) in bytes.iter_mut().zip(canonical.split(':')) {
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// The same address as `aa:bb:cc:dd:ee:ff`, which is how kernels print it; `None` for a text that is no address of 6 bytes.
+pub fn canonical(text: &str) -> Option<String> {
+    if length(text) != Some(6) {
+        return None;
+    }
+    let digits: Vec<char> =
+        text.chars().filter(char::is_ascii_hexdigit).map(|c| c.to_ascii_lowercase()).collect();
+    let bytes: Vec<String> = digits.chunks(2).map(|pair| pair.iter().collect()).collect();
+    Some(bytes.join(":"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,6 +54,15 @@ mod tests {
         let machine = "0123456789abcdef0123456789abcdef";
         assert_eq!(derive(machine, "/home/me/.lima/default/lima.yaml#0"), "52:55:55:68:b2:4e");
         assert_eq!(derive(machine, "/home/me/.lima/default"), "52:55:55:d3:0a:b1");
+    }
+
+    #[test]
+    fn every_way_of_writing_an_address_becomes_the_kernels() {
+        for text in ["02:AB:cd:ef:00:01", "02-ab-CD-ef-00-01", "02ab.cdef.0001"] {
+            assert_eq!(canonical(text).as_deref(), Some("02:ab:cd:ef:00:01"), "{text}");
+        }
+        assert_eq!(canonical("02:00:00:00:00:00:00:01"), None);
+        assert_eq!(bytes("02-AB-cd-ef-00-01"), Some([2, 0xab, 0xcd, 0xef, 0, 1]));
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod invalid;
 #[cfg(test)]
 mod load_tests;
 pub mod mac;
+pub mod managed;
 pub mod merge;
 pub mod name;
 pub mod networks;
@@ -95,14 +96,26 @@ pub struct Request<'a> {
     pub lima_version: &'a str,
     /// Whether the instance has files beside `lima.yaml` and `lima-version` already.
     pub existing: bool,
-    /// The names in `networks.yaml`.
-    pub known_networks: &'a [String],
+    /// What is in `networks.yaml`.
+    pub known_networks: &'a [KnownNetwork],
     /// Looks what is at an absolute path, symbolic links followed.
     pub look: &'a dyn Fn(&Path) -> PathKind,
 }
 
-/// The networks of a `networks.yaml` that nobody changed.
-pub const DEFAULT_NETWORKS: [&str; 4] = ["user-v2", "shared", "bridged", "host"];
+/// A network of `networks.yaml`, as far as an instance's configuration depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownNetwork {
+    pub name: String,
+    pub mode: String,
+}
+
+impl KnownNetwork {
+    /// The networks of a `networks.yaml` that nobody changed. Each has the mode after which it is named.
+    pub fn defaults() -> Vec<KnownNetwork> {
+        let network = |name: &str| KnownNetwork { name: name.to_owned(), mode: name.to_owned() };
+        ["user-v2", "shared", "bridged", "host"].map(network).to_vec()
+    }
+}
 
 /// Where an instance lives, as far as its defaults depend on it.
 #[derive(Debug, Clone)]
@@ -226,7 +239,7 @@ fn fill_in(request: &Request, host: &HostFacts) -> Result<(Loaded, Vec<Located>)
         look: request.look,
     };
     problems.extend(validate::validate(&context));
-    let config = resolve::resolve(filled.yaml, &filled.written, &place, host);
+    let config = resolve::resolve(filled.yaml, &filled.written, &place, host, request.known_networks);
     let locate = |problem: Invalid| Located { place: places.find(&problem.path()), problem };
     Ok((Loaded { config, warnings }, problems.into_iter().map(locate).collect()))
 }

@@ -124,9 +124,19 @@ impl std::fmt::Display for Subnet {
     }
 }
 
+/// `paths` and `group` as they are written; empty where they are not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places {
+    pub socket_vmnet: String,
+    pub var_run: String,
+    pub sudoers: String,
+    pub group: String,
+}
+
 /// All networks, and what in the file nobody knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Networks {
+    pub places: Places,
     /// In byte order of their names; the built-in one included.
     pub networks: Vec<Network>,
     /// Paths of keys that have no meaning, as files from before Lima 0.22 have them.
@@ -150,7 +160,7 @@ impl Networks {
             networks.push(Network::built_in());
         }
         networks.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Networks { networks, unknown_keys: unknown_keys(&root) })
+        Ok(Networks { places: read_places(&root)?, networks, unknown_keys: unknown_keys(&root) })
     }
 
     pub fn get(&self, name: &str) -> Option<&Network> {
@@ -170,16 +180,34 @@ fn mapping<'a>(node: &'a Node, path: &str) -> Result<Vec<(&'a str, &'a Node)>, N
     node.entries().iter().map(|(key, value)| Ok((key.scalar_text().ok_or_else(shape)?, value))).collect()
 }
 
-fn read_network(name: &str, node: &Node) -> Result<Network, NetworksError> {
-    let path = format!("networks.{name}");
-    mapping(node, &path)?;
-    let word = |key: &str| match node.get(key) {
+/// The word at `key` of a mapping; empty if there is none.
+fn word(node: &Node, path: &str, key: &str) -> Result<String, NetworksError> {
+    match node.get(key) {
         Some(value) if !value.is_null() => value
             .scalar_text()
             .map(str::to_owned)
-            .ok_or_else(|| NetworksError::Shape { path: format!("{path}.{key}"), expected: "word" }),
+            .ok_or_else(|| NetworksError::Shape { path: format!("{path}{key}"), expected: "word" }),
         _ => Ok(String::new()),
-    };
+    }
+}
+
+fn read_places(root: &Node) -> Result<Places, NetworksError> {
+    let none = Node::null();
+    let paths = root.get("paths").unwrap_or(&none);
+    mapping(paths, "paths")?;
+    let path = |key: &str| word(paths, "paths.", key);
+    Ok(Places {
+        socket_vmnet: path("socketVMNet")?,
+        var_run: path("varRun")?,
+        sudoers: path("sudoers")?,
+        group: word(root, "", "group")?,
+    })
+}
+
+fn read_network(name: &str, node: &Node) -> Result<Network, NetworksError> {
+    let path = format!("networks.{name}");
+    mapping(node, &path)?;
+    let word = |key: &str| word(node, &format!("{path}."), key);
     let address = |key: &str| match word(key)? {
         value if value.is_empty() => Ok(None),
         value => value

@@ -6,11 +6,17 @@ use std::path::PathBuf;
 use super::host::HostFacts;
 use super::resolved::*;
 use super::written::{self, LimaYaml};
-use super::{Arch, Bytes, Place, activity, mac, paths};
+use super::{Arch, Bytes, KnownNetwork, Place, activity, mac, paths};
 
 /// Builds the definite view. `written` is the merged document without defaults.
-pub fn resolve(yaml: LimaYaml, written: &LimaYaml, place: &Place, host: &HostFacts) -> Config {
-    let (inactive_keys, unsupported) = activity::inactive(written, &yaml);
+pub fn resolve(
+    yaml: LimaYaml,
+    written: &LimaYaml,
+    place: &Place,
+    host: &HostFacts,
+    known_networks: &[KnownNetwork],
+) -> Config {
+    let (inactive_keys, unsupported) = activity::inactive(written, &yaml, known_networks);
     let document = serde_json::to_value(&yaml).unwrap_or_default();
     let arch = arch_of(yaml.arch.as_deref(), host.arch);
     let resolver = yaml.host_resolver.clone().unwrap_or_default();
@@ -69,6 +75,7 @@ pub fn resolve(yaml: LimaYaml, written: &LimaYaml, place: &Place, host: &HostFac
         timezone: yaml.timezone.clone().unwrap_or_default(),
         user: resolve_user(yaml.user.clone().unwrap_or_default()),
         mac_address: mac::derive(&host.machine_id, &place.dir.to_string_lossy()),
+        networks: resolve_networks(yaml.networks.as_deref().unwrap_or_default(), host),
         inactive_keys,
         unsupported,
         document,
@@ -92,6 +99,26 @@ fn resolve_copy(rule: &written::CopyToHost) -> CopyToHost {
         skip_if_missing: rule.skip_if_missing.unwrap_or_default(),
         delete_on_stop: rule.delete_on_stop.unwrap_or_default(),
     }
+}
+
+/// An entry that is neither is refused before anything is made of it.
+fn resolve_networks(entries: &[written::Network], host: &HostFacts) -> Vec<Network> {
+    let resolve = |(index, entry): (usize, &written::Network)| {
+        let attachment = match (&entry.lima, &entry.socket) {
+            (Some(name), _) => Attachment::Lima(name.clone()),
+            (None, Some(path)) => Attachment::Socket(host.cwd.join(path)),
+            (None, None) => return None,
+        };
+        let address = entry.mac_address.clone().unwrap_or_default();
+        Some(Network {
+            index,
+            attachment,
+            interface: entry.interface.clone().unwrap_or_default(),
+            mac_address: mac::canonical(&address).unwrap_or(address),
+            metric: entry.metric.unwrap_or(100),
+        })
+    };
+    entries.iter().enumerate().filter_map(resolve).collect()
 }
 
 fn arch_of(name: Option<&str>, fallback: Arch) -> Arch {

@@ -59,6 +59,8 @@ pub struct Config {
     pub user: User,
     /// Address of the first NIC: `52:55:55:…`, derived from the machine and the instance directory.
     pub mac_address: String,
+    /// NICs beside the first one, in the order in which the guest has them.
+    pub networks: Vec<Network>,
     /// Keys that are set and have no effect in this version: one warning each at create and start.
     pub inactive_keys: Vec<InactiveKey>,
     /// Keys that are set and would make this another guest than the one asked for: create and start refuse, naming each.
@@ -225,6 +227,39 @@ pub struct CaCerts {
     pub files: Vec<PathBuf>,
     /// PEM texts.
     pub certs: Vec<String>,
+}
+
+/// One more NIC, as an entry of `networks` asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Place of the entry in the merged list, from 0. Numbers may have gaps: they are in names and ids that must not move.
+    pub index: usize,
+    pub attachment: Attachment,
+    /// Name in the guest.
+    pub interface: String,
+    /// `aa:bb:cc:dd:ee:ff`, in lower case.
+    pub mac_address: String,
+    /// Of the default route, if the network offers one; the lowest wins, and the first NIC has 200.
+    pub metric: u32,
+}
+
+/// What a NIC is connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attachment {
+    /// A network of `networks.yaml`, by its name.
+    Lima(String),
+    /// A server of QEMU's stream protocol that somebody else runs.
+    Socket(PathBuf),
+}
+
+impl Attachment {
+    /// The name in `networks.yaml`; `None` for a socket.
+    pub fn network(&self) -> Option<&str> {
+        match self {
+            Attachment::Lima(name) => Some(name),
+            Attachment::Socket(_) => None,
+        }
+    }
 }
 
 /// The guest's user.

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::PathKind;
 use super::host::HostFacts;
 use super::invalid::{Findings, Invalid, check_digest};
 use super::name;
@@ -10,13 +9,14 @@ use super::paths;
 use super::platform::Arch;
 use super::version;
 use super::written::*;
+use super::{KnownNetwork, PathKind};
 use super::{validate_guest, validate_network};
 
 /// What validation knows beside the document.
 pub struct Context<'a> {
     pub yaml: &'a LimaYaml,
     pub host: &'a HostFacts,
-    pub known_networks: &'a [String],
+    pub known_networks: &'a [KnownNetwork],
     pub look: &'a dyn Fn(&Path) -> PathKind,
 }
 

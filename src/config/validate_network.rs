@@ -162,7 +162,8 @@ fn check_attachment(
             found.push(Invalid::Exclusive { first: field(first), second: field(second) });
         }
     }
-    if let Some(name) = network.lima.as_ref().filter(|name| !context.known_networks.contains(name)) {
+    let is_known = |name: &String| context.known_networks.iter().any(|known| known.name == *name);
+    if let Some(name) = network.lima.as_ref().filter(|name| !is_known(name)) {
         found.push(Invalid::UnknownNetwork { field: field("lima"), name: name.clone() });
     }
     if let Some(socket) = &network.socket {

@@ -48,6 +48,12 @@ pub enum DriverError {
         #[source]
         source: std::io::Error,
     },
+    #[error("cannot connect to the network at `{}`", socket.display())]
+    Network {
+        socket: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     /// Upstream's words.
     #[error("swtpm not found in PATH: exec: \"swtpm\": executable file not found in $PATH")]
     NoTpm,
@@ -99,6 +105,9 @@ impl DriverError {
                 Some(packaging) => format!("run `{}`", packaging.install(Wanted::Swtpm)),
                 None => "install swtpm".to_owned(),
             }),
+            DriverError::Network { .. } => Some(
+                "is its daemon running? `limactl network status` knows those of `networks.yaml`".to_owned(),
+            ),
             DriverError::TooOld { .. } => Some("install a newer QEMU".to_owned()),
             DriverError::NoAccel { .. } => {
                 Some("set `LIMA_QEMU_ACCEL=tcg` to emulate in software".to_owned())

@@ -17,6 +17,7 @@ mod qemu_choice;
 pub mod qmp;
 pub mod qmp_wire;
 pub mod shutdown;
+mod stream;
 mod target;
 mod tpm;
 
@@ -31,6 +32,7 @@ pub use error::DriverError;
 pub use exit::{Exit, KnownCause};
 pub use qemu::Vm;
 pub use shutdown::Budget;
+pub use stream::Link;
 
 /// The programs that can run a VM, as far as this build knows them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +60,7 @@ impl Driver {
 
     /// Starts `machine`. Returns as soon as the process exists; a process that refuses its arguments is learnt from [`Vm::wait`].
     ///
-    /// `inherited` become descriptors 3, 4, … of the process in this order; no copy stays here. [`NicBackend::Inherited`] names its
+    /// `inherited` become descriptors 3, 4, … of the process in this order; no copy stays here. [`NicBackend::Tap`] names its
     /// descriptor by its place in this list. Needs a tokio runtime with I/O and time, whose thread lives as long as this process. Notes
     /// for the user go to `tracing` at levels info and warn, the output of the process at level debug.
     pub async fn start(
@@ -154,13 +156,18 @@ pub struct Nic {
     pub backend: NicBackend,
 }
 
-/// Where a NIC's frames go.
+/// Where a NIC's frames go. A `place` is a place in the list of inherited descriptors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NicBackend {
     /// QEMU's own user-mode network, 192.168.5.0/24.
     Slirp { host_forwards: Vec<HostForward> },
-    /// A connected socket among the inherited descriptors, by its place in that list; frames with a 4-byte length.
-    Inherited { place: usize },
+    /// A tap or macvtap device of the kernel.
+    Tap { place: usize },
+    /// A server that takes frames with a 4-byte big-endian length before them. QEMU connects, and connects again whenever the server was
+    /// away, if it is new enough; for an older one the driver connects once, and tells the end of that connection ([`Vm::take_links`]).
+    Stream { socket: PathBuf },
+    /// A connection to such a server.
+    Connected { place: usize },
 }
 
 /// A TCP port of the host that leads to a port of the guest.

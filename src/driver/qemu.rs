@@ -20,6 +20,7 @@ use super::qemu_argv;
 use super::qemu_choice;
 use super::qmp::{Monitor, RunState};
 use super::shutdown::{Action, Budget, Event, Shutdown};
+use super::stream::{self, Link};
 use super::tpm::{self, Tpm};
 use super::{DriverError, Exit, Machine};
 use crate::config::HostFacts;
@@ -38,17 +39,19 @@ const LINE_BYTES: u64 = 4096;
 pub(super) async fn start(
     machine: &Machine,
     host: &HostFacts,
-    inherited: Vec<OwnedFd>,
+    mut inherited: Vec<OwnedFd>,
 ) -> Result<Vm, DriverError> {
     let program = qemu_choice::find_program(machine, host)?;
     let choice = qemu_choice::choose(machine, host, &program).await?;
-    let argv = qemu_argv::argv(machine, &choice);
+    let mut machine = machine.clone();
+    let links = stream::connect(&mut machine, choice.reconnect, &mut inherited)?;
+    let argv = qemu_argv::argv(&machine, &choice);
     for dropped in &argv.dropped {
         let (option, ours, theirs) = (dropped.option, &dropped.ours, &dropped.theirs);
         tracing::warn!("`{option} {ours}` gives way to `{option} {theirs}` of the environment");
     }
-    remove_leftovers(machine)?;
-    remove_logs(machine)?;
+    remove_leftovers(&machine)?;
+    remove_logs(&machine)?;
     let tpm = if machine.tpm { Some(tpm::start(&machine.files, host).await?) } else { None };
     let pattern = machine.files.serial.log.with_file_name("serial*.log");
     tracing::info!("Starting QEMU (hint: to watch the boot progress, see `{}`)", pattern.display());
@@ -61,7 +64,9 @@ pub(super) async fn start(
     let child = Command::from(command)
         .spawn()
         .map_err(|source| DriverError::Spawn { program: program.path, source })?;
-    Ok(Vm::watching(child, machine.clone(), tpm.map(Tpm::for_vm)))
+    let mut vm = Vm::watching(child, machine, tpm.map(Tpm::for_vm));
+    vm.links = links;
+    Ok(vm)
 }
 
 /// Removes sockets and pid file of a QEMU that is gone. The caller knows that it is.
@@ -95,6 +100,7 @@ pub struct Vm {
     readers: Vec<JoinHandle<()>>,
     /// Ends with the VM; brought to its end where it does not.
     tpm: Option<Tpm>,
+    links: Vec<Link>,
     exit: Option<Exit>,
 }
 
@@ -110,11 +116,21 @@ impl Vm {
         }
         // A child that nobody has waited for has a number.
         let pid = child.id().unwrap_or_default();
-        Vm { child, pid, machine, last_words, readers, tpm, exit: None }
+        Vm { child, pid, machine, last_words, readers, tpm, links: Vec::new(), exit: None }
     }
 
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// The connections to networks that this VM could not make again.
+    pub fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// The same, for whoever wants to learn of their end.
+    pub fn take_links(&mut self) -> Vec<Link> {
+        std::mem::take(&mut self.links)
     }
 
     /// The way to talk to it. May be used while somebody waits; QEMU needs a moment after its start before it listens.
@@ -255,4 +271,4 @@ async fn read_lines(pipe: impl AsyncRead + Unpin, prefix: &str, kept: Option<Arc
 
 #[cfg(test)]
 #[path = "qemu_tests.rs"]
-mod tests;
+pub(super) mod tests;

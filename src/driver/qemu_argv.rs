@@ -1,16 +1,18 @@
 //! QEMU's command line for a [`Machine`] (pure: no I/O).
 //!
-//! Options and their order are upstream's: the order of devices decides PCI slots and thereby the guest's device names. Two deliberate
-//! differences: a comma in a path is doubled, as QEMU wants it, and a raw disk says so, because QEMU would otherwise guess its format
-//! from what the guest wrote into block 0.
+//! Options and their order are upstream's: the order of devices decides PCI slots and thereby the guest's device names. Deliberate
+//! differences: a comma in a path is doubled, as QEMU wants it; a raw disk says so, because QEMU would otherwise guess its format
+//! from what the guest wrote into block 0; networks are reached by tap devices where there are any, and by `stream` with reconnection
+//! wherever QEMU has it.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::accel::Accel;
+use super::probe::Version;
 use super::target;
-use super::{Console, Disk, DiskFormat, Machine, Nic, NicBackend};
+use super::{Console, Disk, DiskFormat, HostForward, Machine, Nic, NicBackend};
 use crate::config::Arch;
 use crate::sys::spawn::FIRST_PASSED_FD;
 
@@ -22,10 +24,44 @@ pub struct Choice {
     pub cpu: String,
     /// Whether this QEMU has the virtio sound card.
     pub virtio_sound: bool,
+    /// How this QEMU comes back to a server of a network that was away.
+    pub reconnect: Reconnect,
+    /// Whether the kernel moves the frames of tap devices: only together with KVM (QEMU 7.2 crashes otherwise), and where it may be used.
+    pub vhost: bool,
     /// UEFI code; `None` leaves the board's own firmware.
     pub firmware: Option<std::path::PathBuf>,
     /// Arguments from `QEMU_SYSTEM_*`, which stand first and win over ours.
     pub first_args: Vec<String>,
+}
+
+/// How a QEMU connects again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reconnect {
+    /// Not at all: before 8.0.
+    Never,
+    /// It is told seconds: 8.0 to 9.1.
+    Seconds,
+    /// It is told milliseconds: since 9.2; 10.2 has forgotten the seconds.
+    Milliseconds,
+}
+
+impl Reconnect {
+    /// What this version can do. An unknown one is taken for an old one.
+    pub(super) fn of(version: Option<Version>) -> Reconnect {
+        match version {
+            Some(version) if version >= Version(9, 2, 0) => Reconnect::Milliseconds,
+            Some(version) if version >= Version(8, 0, 0) => Reconnect::Seconds,
+            _ => Reconnect::Never,
+        }
+    }
+
+    fn option(self) -> &'static str {
+        match self {
+            Reconnect::Never => "",
+            Reconnect::Seconds => ",reconnect=1",
+            Reconnect::Milliseconds => ",reconnect-ms=500",
+        }
+    }
 }
 
 /// A command line without its word 0.
@@ -55,7 +91,7 @@ pub fn argv(machine: &Machine, choice: &Choice) -> Argv {
     direct_boot(&mut line, machine);
     tpm(&mut line, machine);
     for nic in &machine.nics {
-        network(&mut line, machine.arch, nic);
+        network(&mut line, machine.arch, nic, choice);
     }
     line.add("-device", "virtio-rng-pci");
     sound(&mut line, machine, choice);
@@ -144,19 +180,24 @@ fn direct_boot(line: &mut Line, machine: &Machine) {
     }
 }
 
-fn network(line: &mut Line, arch: Arch, nic: &Nic) {
+fn network(line: &mut Line, arch: Arch, nic: &Nic, choice: &Choice) {
     let number = nic.number;
+    let descriptor = |place: &usize| FIRST_PASSED_FD as usize + place;
     let netdev = match &nic.backend {
         NicBackend::Slirp { host_forwards } => {
-            let mut text = format!("user,id=net{number},{SLIRP}");
-            for forward in host_forwards {
-                text.push_str(&format!(",hostfwd=tcp:{}-:{}", forward.host, forward.guest_port));
-            }
-            text
+            let forward = |to: &HostForward| format!(",hostfwd=tcp:{}-:{}", to.host, to.guest_port);
+            let forwards: String = host_forwards.iter().map(forward).collect();
+            format!("user,id=net{number},{SLIRP}{forwards}").into()
         }
-        NicBackend::Inherited { place } => {
-            format!("socket,id=net{number},fd={}", FIRST_PASSED_FD as usize + place)
+        NicBackend::Tap { place } => {
+            let vhost = if choice.vhost { ",vhost=on" } else { "" };
+            format!("tap,id=net{number},fd={}{vhost}", descriptor(place)).into()
         }
+        NicBackend::Stream { socket } => {
+            let head = format!("stream,id=net{number},server=off,addr.type=unix,addr.path=");
+            joined(&[&head], socket, &[choice.reconnect.option()])
+        }
+        NicBackend::Connected { place } => format!("socket,id=net{number},fd={}", descriptor(place)).into(),
     };
     line.add("-netdev", netdev);
     let device = match arch {

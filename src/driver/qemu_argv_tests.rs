@@ -46,6 +46,8 @@ fn choice(accel: Accel, cpu: &str, firmware: Option<&str>) -> Choice {
         accel,
         cpu: cpu.into(),
         virtio_sound: false,
+        reconnect: Reconnect::Never,
+        vhost: false,
         firmware: firmware.map(PathBuf::from),
         first_args: vec![],
     }
@@ -230,12 +232,52 @@ fn a_display_brings_its_devices() {
     assert!(shown(&argv(&machine, &kvm())).contains(devices));
 }
 
-#[test]
-fn inherited_sockets_are_numbered_from_three_by_their_place() {
+/// The NICs of a machine with one of each kind, behind the first.
+fn networks(choice: &Choice) -> String {
     let mut machine = machine(Arch::X86_64);
-    machine.nics.push(Nic { number: 2, mac: "m".into(), backend: NicBackend::Inherited { place: 1 } });
-    let text = shown(&argv(&machine, &kvm()));
-    assert!(text.contains("-netdev socket,id=net2,fd=4\n-device virtio-net-pci,netdev=net2,mac=m\n"));
+    let mut add = |number: u32, backend| {
+        machine.nics.push(Nic { number, mac: format!("52:55:55:00:00:0{number}"), backend });
+    };
+    add(1, NicBackend::Tap { place: 3 });
+    // A number that is left out stays out.
+    add(3, NicBackend::Stream { socket: "/run/a,b/socket_vmnet.shared".into() });
+    add(4, NicBackend::Connected { place: 0 });
+    let text = shown(&argv(&machine, choice));
+    let lines = text.lines().skip_while(|line| !line.contains("net0")).skip(2);
+    lines.take_while(|line| *line != "-device virtio-rng-pci").map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn each_kind_of_network_has_its_netdev_in_upstreams_order_and_each_version_its_own_reconnection() {
+    for (version, reconnect) in [
+        (None, ""),
+        (Some(Version(7, 2, 22)), ""),
+        (Some(Version(7, 99, 0)), ""),
+        (Some(Version(8, 0, 0)), ",reconnect=1"),
+        (Some(Version(9, 1, 3)), ",reconnect=1"),
+        (Some(Version(9, 2, 0)), ",reconnect-ms=500"),
+        (Some(Version(10, 2, 0)), ",reconnect-ms=500"),
+    ] {
+        let choice = Choice { reconnect: Reconnect::of(version), ..kvm() };
+        let expected = format!(
+            "\
+-netdev tap,id=net1,fd=6
+-device virtio-net-pci,netdev=net1,mac=52:55:55:00:00:01
+-netdev stream,id=net3,server=off,addr.type=unix,addr.path=/run/a,,b/socket_vmnet.shared{reconnect}
+-device virtio-net-pci,netdev=net3,mac=52:55:55:00:00:03
+-netdev socket,id=net4,fd=3
+-device virtio-net-pci,netdev=net4,mac=52:55:55:00:00:04
+"
+        );
+        assert_eq!(networks(&choice), expected, "{version:?}");
+    }
+}
+
+#[test]
+fn the_kernel_moves_the_frames_of_a_tap_where_it_may() {
+    let text = networks(&Choice { vhost: true, ..kvm() });
+    assert!(text.starts_with("-netdev tap,id=net1,fd=6,vhost=on\n"), "{text}");
+    assert_eq!(text.matches("vhost").count(), 1);
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::accel::{self, Accel, Hardware, Plan, WhyTcg};
 use super::probe::{self, Version};
-use super::qemu_argv::Choice;
-use super::{DriverError, Machine, firmware, target};
+use super::qemu_argv::{Choice, Reconnect};
+use super::{DriverError, Machine, NicBackend, firmware, target};
 use crate::config::{HostFacts, HostOs};
 
 /// QEMU has a virtio sound card since this version.
@@ -68,7 +68,26 @@ pub(super) async fn choose(
             "field `audio.interface` is `virtio`, which needs QEMU {VIRTIO_SOUND_SINCE} or later; using `hda`"
         );
     }
-    Ok(Choice { accel, cpu, virtio_sound, firmware, first_args: program.first_args.clone() })
+    let reconnect = Reconnect::of(version);
+    let vhost = accel == Accel::Kvm && has_tap(machine) && may_use_vhost();
+    Ok(Choice {
+        accel,
+        cpu,
+        virtio_sound,
+        reconnect,
+        vhost,
+        firmware,
+        first_args: program.first_args.clone(),
+    })
+}
+
+fn has_tap(machine: &Machine) -> bool {
+    machine.nics.iter().any(|nic| matches!(nic.backend, NicBackend::Tap { .. }))
+}
+
+/// Only Linux has this device. QEMU would warn about one that it may not open, and go on without.
+fn may_use_vhost() -> bool {
+    std::fs::OpenOptions::new().read(true).write(true).open("/dev/vhost-net").is_ok()
 }
 
 /// The accelerator: the user's word, else what the host can do, tried.

@@ -11,6 +11,32 @@ use super::*;
 use crate::config::host::test_facts_in;
 use crate::config::{Arch, Bytes};
 
+/// What can be started where nothing is needed.
+pub(in super::super) fn small_machine(dir: &Path) -> Machine {
+    Machine {
+        title: "lima-t".into(),
+        arch: Arch::X86_64,
+        native: true,
+        cpus: 1,
+        memory: Bytes::mib(64),
+        boot_disk: Disk { path: dir.join("disk"), format: DiskFormat::Raw },
+        extra_disks: vec![],
+        iso: None,
+        cidata: None,
+        kernel: None,
+        kernel_cmdline: None,
+        initrd: None,
+        firmware: Firmware { legacy_bios: true, code: None },
+        cpu_type: None,
+        minimum_version: None,
+        display: "none".into(),
+        sound: None,
+        tpm: false,
+        nics: vec![],
+        files: RuntimeFiles::in_dir(dir),
+    }
+}
+
 /// A directory with the instance's files, and a host that knows only what `env` says.
 struct World {
     dir: tempfile::TempDir,
@@ -21,28 +47,7 @@ struct World {
 impl World {
     fn new() -> World {
         let dir = tempfile::tempdir().unwrap();
-        let machine = Machine {
-            title: "lima-t".into(),
-            arch: Arch::X86_64,
-            native: true,
-            cpus: 1,
-            memory: Bytes::mib(64),
-            boot_disk: Disk { path: dir.path().join("disk"), format: DiskFormat::Raw },
-            extra_disks: vec![],
-            iso: None,
-            cidata: None,
-            kernel: None,
-            kernel_cmdline: None,
-            initrd: None,
-            firmware: Firmware { legacy_bios: true, code: None },
-            cpu_type: None,
-            minimum_version: None,
-            display: "none".into(),
-            sound: None,
-            tpm: false,
-            nics: vec![],
-            files: RuntimeFiles::in_dir(dir.path()),
-        };
+        let machine = small_machine(dir.path());
         fs::write(dir.path().join("disk"), vec![0; 4096]).unwrap();
         let env = vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())];
         World { dir, env, machine }

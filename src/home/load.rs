@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::{Home, InstanceDir, read_optional};
 use crate::config::networks::Networks;
-use crate::config::{self, DEFAULT_NETWORKS, HostFacts, Loaded, PathKind, Request, Text};
+use crate::config::{self, HostFacts, KnownNetwork, Loaded, PathKind, Request, Text};
 
 /// Why an instance's configuration is not there.
 #[derive(Debug, Error)]
@@ -75,17 +75,20 @@ impl Home {
         Ok(ConfigFiles {
             defaults: read("default", self.default_yaml())?,
             overrides: read("override", self.override_yaml())?,
-            networks: self.network_names()?,
+            networks: self.defined_networks()?,
         })
     }
 
-    /// The names in `networks.yaml`, or those of the file that would be made. A file that cannot be understood names none that could be used.
-    pub fn network_names(&self) -> Result<Vec<String>, super::Error> {
+    /// What is in `networks.yaml`, or in the file that would be made. A file that cannot be understood has none that could be used.
+    pub fn defined_networks(&self) -> Result<Vec<KnownNetwork>, super::Error> {
         let Some(text) = read_optional(&self.networks_yaml())? else {
-            return Ok(DEFAULT_NETWORKS.map(str::to_owned).to_vec());
+            return Ok(KnownNetwork::defaults());
         };
-        let parsed = Networks::parse(&text).map(|parsed| parsed.networks);
-        Ok(parsed.map(|all| all.into_iter().map(|network| network.name).collect()).unwrap_or_default())
+        let parsed = Networks::parse(&text).map(|parsed| parsed.networks).unwrap_or_default();
+        Ok(parsed
+            .into_iter()
+            .map(|network| KnownNetwork { name: network.name, mode: network.mode })
+            .collect())
     }
 }
 
@@ -93,7 +96,7 @@ impl Home {
 struct ConfigFiles {
     defaults: Option<(String, String)>,
     overrides: Option<(String, String)>,
-    networks: Vec<String>,
+    networks: Vec<KnownNetwork>,
 }
 
 impl ConfigFiles {

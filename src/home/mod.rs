@@ -5,6 +5,7 @@
 //!   _config/            user, user.pub (ssh identity), base.yaml, default.yaml, override.yaml, networks.yaml
 //!   _locks/NAME.lock    the instance lock: held by create, start, stop, delete for their whole run; outside what delete removes
 //!   _locks/_disks/D.lock  the lock of an additional disk: held while it is changed, and by the agent and the VM that have it
+//!   _networks/          what daemons of networks say; N.users/NAME: the intent of instance NAME to use network N, a held lock
 //!   _disks/D/           one additional disk: datadisk, in_use_by
 //!   NAME/               one instance; names starting with `_` or `.` are never instances
 //! ```
@@ -17,6 +18,7 @@ mod files;
 mod instance_dir;
 mod load;
 pub mod lock;
+mod network_users;
 mod networks;
 
 use std::io;
@@ -31,6 +33,7 @@ pub use files::{
 };
 pub use instance_dir::{InstanceDir, is_temporary};
 pub use load::LoadError;
+pub use network_users::Intent;
 pub use networks::NetworksFileError;
 
 /// What can go wrong with a file below `LIMA_HOME`.

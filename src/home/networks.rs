@@ -7,6 +7,8 @@ use thiserror::Error;
 
 use super::lock::Lock;
 use super::{Home, read_optional, write_atomic};
+use crate::config::HostFacts;
+use crate::config::managed::ManagedNetworks;
 use crate::config::networks::{self, Networks, NetworksError, NetworksFileFacts};
 
 const MODE: u32 = 0o644;
@@ -39,6 +41,16 @@ impl Home {
             None => self.change_networks(facts, |text| Ok(text.to_owned()))?,
         };
         self.parse_networks(&text)
+    }
+
+    /// All networks as they are on this system, with defaults filled in. A file that is missing is made first.
+    pub fn managed_networks(&self, host: &HostFacts) -> Result<ManagedNetworks, NetworksFileError> {
+        let text = match read_optional(&self.networks_yaml())? {
+            Some(text) => text,
+            None => self.change_networks(&|| host.network_defaults.clone(), |text| Ok(text.to_owned()))?,
+        };
+        let read = ManagedNetworks::read(&text, &host.network_defaults, host.os);
+        read.map_err(|source| NetworksFileError::Parse { path: self.networks_yaml(), source })
     }
 
     /// Replaces the text by what `change` makes of it, and gives the new one. Nobody else changes it meanwhile; a text that stays the same is

@@ -5,6 +5,7 @@
 //! | `GET /v1/info` | `{"sshLocalPort":N}`, upstream's |
 //! | `GET /v1/boot` | why the guest is not up yet (ours; see `boot`) |
 //! | `POST /v1/clock` | 202: the guest's clock is compared with the host's, and set if it is wrong (ours; for whoever stopped the VM or took it back in time); 409 in plain mode |
+//! | `GET /v1/nics` | how each NIC beside the first reaches its network, and whether it does (ours; see `nics`) |
 //! | `GET /v1/screenshot?format=png\|bmp` | the picture; 422 if the VM has no display, 501 if QEMU cannot |
 //!
 //! The client half blocks, with a deadline, because commands have no runtime.
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::net::UnixListener;
 
 use super::boot::Explanation;
+use super::nics::{NicReport, Nics};
 use super::screenshot::{Format, LARGEST, Refusal, Screen};
 use crate::process::words;
 
@@ -50,6 +52,7 @@ pub(super) struct Answers {
     /// Has the guest's clock looked at; `false` where nobody keeps it.
     pub sync_clock: Box<dyn Fn() -> bool>,
     pub screen: Screen,
+    pub nics: Nics,
 }
 
 /// Serves until the future is dropped. A connection that misbehaves ends alone.
@@ -78,7 +81,7 @@ pub(super) async fn serve(listener: UnixListener, answers: Rc<RefCell<Answers>>)
 async fn answer(request: &Request<Incoming>, answers: &RefCell<Answers>) -> Response<Full<Bytes>> {
     let is_get = request.method() == Method::GET;
     match request.uri().path() {
-        "/v1/info" | "/v1/boot" | "/v1/screenshot" if !is_get => {
+        "/v1/info" | "/v1/boot" | "/v1/nics" | "/v1/screenshot" if !is_get => {
             reply(StatusCode::METHOD_NOT_ALLOWED, None, String::new())
         }
         "/v1/clock" if request.method() != Method::POST => {
@@ -91,6 +94,11 @@ async fn answer(request: &Request<Incoming>, answers: &RefCell<Answers>) -> Resp
         }
         "/v1/info" => json(StatusCode::OK, &answers.borrow().info),
         "/v1/boot" => json(StatusCode::OK, &(answers.borrow().explain)()),
+        "/v1/nics" => {
+            // Nothing is borrowed while QEMU answers.
+            let nics = answers.borrow().nics.clone();
+            json(StatusCode::OK, &nics.report().await)
+        }
         "/v1/screenshot" => {
             // Nothing is borrowed while QEMU draws.
             let screen = answers.borrow().screen.clone();
@@ -161,6 +169,11 @@ pub fn info(socket: &Path, patience: Duration) -> Result<Info, ClientError> {
 /// Asks for `/v1/boot`.
 pub fn explanation(socket: &Path, patience: Duration) -> Result<Explanation, ClientError> {
     get(socket, "/v1/boot", patience)
+}
+
+/// Asks for `/v1/nics`. An agent of upstream's, or of an older version, does not know the route.
+pub fn nics(socket: &Path, patience: Duration) -> Result<Vec<NicReport>, ClientError> {
+    get(socket, "/v1/nics", patience)
 }
 
 /// Asks for a picture of the display: the status and the body, which is the picture if the status is 200.
@@ -256,8 +269,14 @@ mod tests {
             let info = Info { ssh_local_port: 35205, ..Info::default() };
             let screen = Screen { is_there: false, monitor: "/nope".into(), scratch: "/nope".into() };
             let explain = Box::new(explanation_of_nothing);
-            let answers =
-                Rc::new(RefCell::new(Answers { info, explain, sync_clock: Box::new(|| false), screen }));
+            let nics = Nics::new("/nope".into());
+            let answers = Rc::new(RefCell::new(Answers {
+                info,
+                explain,
+                sync_clock: Box::new(|| false),
+                screen,
+                nics,
+            }));
             tokio::task::LocalSet::new().block_on(&runtime, async {
                 serve(UnixListener::from_std(listener).unwrap(), answers).await;
             });
@@ -300,6 +319,7 @@ mod tests {
             assert_eq!(info(socket, patience).unwrap().ssh_local_port, 35205);
             assert_eq!(explanation(socket, patience).unwrap(), explanation_of_nothing());
             look_at_clock(socket, patience).unwrap();
+            assert_eq!(nics(socket, patience).unwrap(), []);
             assert_eq!(screenshot(socket, Format::Bmp, patience).unwrap().0, 422);
         });
     }

@@ -20,6 +20,8 @@ pub enum Error {
     OrphanedVm { name: String },
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),
+    #[error("cannot hand on a descriptor")]
+    Descriptor(#[source] io::Error),
     #[error("cannot listen on `{path}`")]
     Listen {
         path: PathBuf,
@@ -38,6 +40,18 @@ pub enum Error {
     NoRandomness(#[source] io::Error),
     #[error("cannot set the screen's password")]
     Screen(#[source] driver::qmp::QmpError),
+    /// The daemon is there and does not give what it should.
+    #[error("network `{network}` gives this NIC no device (`{}`)", socket.display())]
+    NoTap {
+        network: String,
+        socket: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("network `{network}` cannot be used: {reason}")]
+    UnusableNetwork { network: String, reason: String },
+    #[error(transparent)]
+    Networks(#[from] home::NetworksFileError),
     #[error(transparent)]
     Home(#[from] home::Error),
     #[error(transparent)]
@@ -71,6 +85,14 @@ impl Error {
             Error::Driver(error) => error.hint(),
             Error::Image(error) => error.hint(),
             Error::Disks(error) => error.hint(),
+            Error::NoTap { network, source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some(format!(
+                    "your user must be in the group that networks.yaml names; run `limactl network status {network}`"
+                ))
+            }
+            Error::NoTap { network, .. } | Error::UnusableNetwork { network, .. } => {
+                Some(format!("run `limactl network status {network}`"))
+            }
             _ => None,
         };
         match hint {

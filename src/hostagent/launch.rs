@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::machine::{Parts, machine};
+use super::nics;
 use super::prepare::{Claim, Prepared};
 use super::screen;
 use super::state::Event;
@@ -74,13 +75,6 @@ async fn begin(request: &Request, claim: &Claim, prepared: &Prepared) -> Result<
     let config = &prepared.config;
     let driver = Driver::by_name(&config.vm_type)?;
     let boot = image::examine(claim.dir.path())?;
-    let parts = Parts {
-        hostname: &prepared.hostname,
-        boot,
-        disks: prepared.disks.disks(),
-        ssh_port: prepared.ssh_port,
-    };
-    let machine = machine(config, &claim.dir, &request.host, parts);
     // Our copy of the descriptor goes with the hand-over: from here the lock lives exactly as long as the VM's process.
     let lock = match claim.vm.borrow_mut().take() {
         Some(lock) => lock,
@@ -89,7 +83,18 @@ async fn begin(request: &Request, claim: &Claim, prepared: &Prepared) -> Result<
     };
     let mut inherited = vec![lock.into_file().into()];
     inherited.extend(prepared.disks.locks()?);
+    inherited.extend(request.uses.locks()?);
+    let nics = nics::attach(&config.networks, prepared.managed.as_ref(), &mut inherited).await?;
+    let parts = Parts {
+        hostname: &prepared.hostname,
+        boot,
+        disks: prepared.disks.disks(),
+        ssh_port: prepared.ssh_port,
+        nics: nics.clone(),
+    };
+    let machine = machine(config, &claim.dir, &request.host, parts);
     let vm = driver.start(&machine, &request.host, inherited).await?;
+    prepared.nics.note(&config.networks, &nics, vm.links());
     note_holder(claim, vm.pid());
     Ok(vm)
 }

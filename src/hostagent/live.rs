@@ -13,11 +13,12 @@ use super::boot::{Explanation, Obstacle, explain};
 use super::emitter::Emitter;
 use super::event::Status;
 use super::launch::{cause, launch};
-use super::prepare::{Claim, Prepared};
+use super::neighbours;
+use super::prepare::{Claim, Prepared, static_hosts};
 use super::requirements::Requirements;
 use super::screenshot::Screen;
 use super::state::{Action, Event, State, step};
-use super::{Error, Request, api, clock, fetch, progress, screen, serial};
+use super::{Error, Request, api, clock, fetch, networks, progress, screen, serial};
 use crate::driver::{Budget, DriverError, Exit, Vm};
 use crate::guest::console::Console;
 use crate::process::daemon::Readiness;
@@ -45,13 +46,14 @@ pub(super) async fn live(
             monitor: claim.dir.qmp_socket(),
             scratch: claim.dir.file("screenshot.tmp"),
         },
+        nics: prepared.nics.clone(),
     }));
     let _api = prepared
         .listener
         .take()
         .map(|listener| Task(tokio::task::spawn_local(api::serve(listener, answers.clone()))));
     // An end that an interrupt brought is no failure.
-    let vm = match launch(&request, &claim, &mut prepared, &mut inbox).await {
+    let mut vm = match launch(&request, &claim, &mut prepared, &mut inbox).await {
         Ok(Some(vm)) => vm,
         other => {
             let failure = other.err();
@@ -68,6 +70,9 @@ pub(super) async fn live(
             "Running in plain mode. Mounts, dynamic port forwarding, containerd, etc. will be ignored. Guest agent will not be running."
         );
     }
+    let (links, nics, name) = (vm.take_links(), prepared.nics.clone(), request.name.clone());
+    let nic_watch = Task(tokio::task::spawn_local(async move { nics.watch(links, &name).await }));
+    let name_watch = Task(tokio::task::spawn_local(follow_neighbours(&request, &mut prepared)));
     let mut agent = Agent {
         state: State::Starting,
         vm,
@@ -82,22 +87,52 @@ pub(super) async fn live(
         booting: Vec::new(),
         failure: None,
     };
-    agent.run().await;
+    tokio::select! {
+        () = agent.run() => {}
+        () = networks::watch(&request, &prepared.config) => {}
+    }
+    // Closes the connections: a daemon must not count them any more.
+    nic_watch.end().await;
+    // With the resolver.
+    name_watch.end().await;
     screen::remove(&claim.dir);
     fetch::remove_copies(&prepared.config.copy_to_host);
     let _ = crate::home::remove_if_present(&request.socket);
-    drop(prepared.dns);
     // Not before the VM is gone.
     drop(prepared.disks);
     agent.failure.take().map_or(Ok(()), |cause| Err(Error::VmFailed { cause }))
 }
 
 /// A task that ends with its handle.
-struct Task(JoinHandle<()>);
+pub(super) struct Task(pub(super) JoinHandle<()>);
+
+impl Task {
+    /// Ends it and waits until everything that it held is let go.
+    async fn end(mut self) {
+        self.0.abort();
+        let _ = (&mut self.0).await;
+    }
+}
 
 impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// Keeps the resolver, and its names of other instances true, for as long as it runs.
+fn follow_neighbours(request: &Request, prepared: &mut Prepared) -> impl Future<Output = ()> + 'static {
+    let networks = neighbours::joined(&prepared.config, prepared.managed.as_ref());
+    let (resolver, config) = (prepared.dns.take(), prepared.config.clone());
+    let (home, host, name) = (request.home.clone(), request.host.clone(), request.name.clone());
+    async move {
+        let Some(resolver) = resolver else { return };
+        let tell = |names: &[(String, String)]| match static_hosts(&config, &name, names) {
+            Ok(hosts) => resolver.set_hosts(hosts),
+            Err(error) => tracing::warn!("names of other instances are not known to the guest: {error}"),
+        };
+        neighbours::follow(&home, &host, &name, &networks, tell).await;
+        std::future::pending().await
     }
 }
 

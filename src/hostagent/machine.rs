@@ -18,6 +18,8 @@ pub(super) struct Parts<'a> {
     pub disks: &'a [AttachedDisk],
     /// Port on the host's loopback that leads to the guest's sshd.
     pub ssh_port: u16,
+    /// Behind the first one.
+    pub nics: Vec<Nic>,
 }
 
 /// The VM of one start.
@@ -25,6 +27,11 @@ pub(super) fn machine(config: &Config, dir: &InstanceDir, host: &HostFacts, part
     let boot = parts.boot;
     let forward =
         HostForward { host: SocketAddrV4::new(Ipv4Addr::LOCALHOST, parts.ssh_port), guest_port: SSH_PORT };
+    let first = Nic {
+        number: 0,
+        mac: config.mac_address.clone(),
+        backend: NicBackend::Slirp { host_forwards: vec![forward] },
+    };
     Machine {
         title: parts.hostname.to_owned(),
         arch: config.arch,
@@ -48,11 +55,7 @@ pub(super) fn machine(config: &Config, dir: &InstanceDir, host: &HostFacts, part
         display: display(config),
         sound: sound(config, host.os),
         tpm: config.tpm,
-        nics: vec![Nic {
-            number: 0,
-            mac: config.mac_address.clone(),
-            backend: NicBackend::Slirp { host_forwards: vec![forward] },
-        }],
+        nics: std::iter::once(first).chain(parts.nics).collect(),
         files: RuntimeFiles::in_dir(dir.path()),
     }
 }

@@ -11,7 +11,8 @@
 //!   closed, so that it says whether the VM lives, whatever becomes of us.
 //! - Standard output carries events and nothing else; they are written through the writer that the command line hands in.
 //! - The agent never says sudo, and never imports `instance`.
-//! - Idle means idle: after READY nothing polls the guest; only the host's own two clocks are compared, every ten seconds (`clock`).
+//! - Idle means idle: after READY nothing polls the guest; only the host's own two clocks are compared, every ten seconds (`clock`). Leases of
+//!   networks (`neighbours`) and the end of a NIC's connection (`nics`) are reported by the kernel.
 //!
 //! One tokio `current_thread` runtime; the DNS server has a thread of its own, so that nothing here delays an answer.
 
@@ -27,6 +28,9 @@ mod ini;
 mod launch;
 mod live;
 mod machine;
+mod neighbours;
+mod nics;
+mod networks;
 mod prepare;
 mod progress;
 mod remote;
@@ -35,6 +39,7 @@ mod screen;
 pub mod screenshot;
 mod serial;
 pub mod state;
+mod taps;
 mod values;
 
 use std::io::Write;
@@ -46,6 +51,8 @@ use crate::home::Home;
 use crate::process::daemon::Readiness;
 
 pub use error::Error;
+pub use networks::{Reconcile, Uses};
+pub use nics::{NicReport, Way};
 pub use values::cloud_config;
 
 /// What the hidden command `hostagent` was asked to do.
@@ -66,6 +73,8 @@ pub struct Request {
     pub debug: bool,
     /// Receives one event a line.
     pub events: Box<dyn Write>,
+    /// The networks that the VM uses. The last field but one, so that they end after everything else.
+    pub uses: Uses,
     /// The starter that waits, if one does.
     pub readiness: Readiness,
 }

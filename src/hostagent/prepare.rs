@@ -7,12 +7,14 @@ use std::time::SystemTime;
 use tokio::net::UnixListener;
 
 use super::edits::Edit;
+use super::nics::Nics;
 use super::remote::{ADDRESS, Remote};
 use super::requirements::Requirements;
 use super::screen;
 use super::values::{GATEWAY, GUEST, Start, dot_ssh, seed_values};
 use super::{Error, Request};
 use crate::config::file_format::FileFormat;
+use crate::config::managed::ManagedNetworks;
 use crate::config::resolved::{Provision, ProvisionMode};
 use crate::config::{Config, name, version};
 use crate::dns::{self, StaticHosts};
@@ -69,6 +71,10 @@ pub(super) struct Prepared {
     pub listener: Option<UnixListener>,
     /// Serves until it is dropped.
     pub dns: Option<dns::Handle>,
+    /// The networks of `networks.yaml`; `None` where the instance is on none of them.
+    pub managed: Option<ManagedNetworks>,
+    /// What becomes of the NICs.
+    pub nics: Nics,
     options: Vec<String>,
     /// Freed when this is dropped, which is after the VM is gone.
     pub disks: disks::Attached,
@@ -80,6 +86,8 @@ pub(super) fn prepare(request: &Request, claim: &Claim) -> Result<Prepared, Erro
     let loaded = request.home.load(dir, host)?;
     let config = loaded.config;
     let hostname = name::hostname(&request.name);
+    let on_networks = config.networks.iter().any(|network| network.attachment.network().is_some());
+    let managed = on_networks.then(|| request.home.managed_networks(host)).transpose()?;
     let disks = disks::attach(&request.home, dir, &config.additional_disks)?;
     let (ssh_port, any_port) = choose_ssh_port(&config, dir, &request.name)?;
     let (dns, dns_ports) = start_resolver(&config, &request.name)?;
@@ -108,9 +116,22 @@ pub(super) fn prepare(request: &Request, claim: &Claim) -> Result<Prepared, Erro
         copies: config.copy_to_host.clone(),
         forward_agent: config.ssh.forward_agent,
     };
+    let nics = Nics::new(dir.qmp_socket());
     let listener = Some(listen(&request.socket)?);
     tracing::info!("hostagent socket created at {}", request.socket.display());
-    Ok(Prepared { config, hostname, ssh_port, any_port, requirements, listener, dns, options, disks })
+    Ok(Prepared {
+        config,
+        hostname,
+        ssh_port,
+        any_port,
+        requirements,
+        listener,
+        dns,
+        managed,
+        nics,
+        options,
+        disks,
+    })
 }
 
 impl Prepared {
@@ -158,20 +179,35 @@ fn start_resolver(config: &Config, name: &str) -> Result<(Option<dns::Handle>, (
     if !config.host_resolver.enabled {
         return Ok((None, (0, 0)));
     }
-    let mut hosts = config.host_resolver.hosts.clone();
-    let own = name::hostname(name);
-    hosts.retain(|key, _| {
-        let key = key.trim_end_matches('.');
-        ![own.as_str(), "host.lima.internal"].iter().any(|ours| key.eq_ignore_ascii_case(ours))
-    });
-    hosts.insert("host.lima.internal".to_owned(), GATEWAY.to_string());
-    hosts.insert(format!("{own}.internal"), GUEST.to_string());
-    hosts.insert(own, GUEST.to_string());
-    let hosts = StaticHosts::new(hosts.iter().map(|(name, target)| (name.as_str(), target.as_str())))?;
+    let hosts = static_hosts(config, name, &[])?;
     let server = dns::Server::bind()?;
     let ports = (server.udp_port(), server.tcp_port());
     let handle = server.start(dns::Settings::new(hosts, config.host_resolver.ipv6))?;
     Ok((Some(handle), ports))
+}
+
+/// What the resolver knows by itself: the user's names, which win over those of `neighbours`, then the host and the guest.
+pub(super) fn static_hosts(
+    config: &Config,
+    name: &str,
+    neighbours: &[(String, String)],
+) -> Result<StaticHosts, dns::StaticHostsError> {
+    let own = name::hostname(name);
+    let guest = GUEST.to_string();
+    let fixed = [
+        ("host.lima.internal".to_owned(), GATEWAY.to_string()),
+        (format!("{own}.internal"), guest.clone()),
+        (own, guest),
+    ];
+    let is_fixed = |key: &String| {
+        let key = key.trim_end_matches('.');
+        fixed.iter().any(|(ours, _)| key.eq_ignore_ascii_case(ours))
+    };
+    let written = config.host_resolver.hosts.iter().filter(|(key, _)| !is_fixed(key));
+    let neighbours = neighbours.iter().map(|(name, address)| (name, address));
+    let fixed = fixed.iter().map(|(name, address)| (name, address));
+    let all = neighbours.chain(written).chain(fixed);
+    StaticHosts::new(all.map(|(name, target)| (name.as_str(), target.as_str())))
 }
 
 fn profile(request: &Request, config: &Config, dir: &InstanceDir, client: ssh::ClientFacts) -> ssh::Profile {

@@ -54,11 +54,7 @@ pub(super) fn seed_values(
         debug: start.debug,
         user: config.user.clone(),
         ssh_public_keys: ssh::public_keys(home, dot_ssh(config, host).as_deref())?,
-        nics: vec![seed::Nic {
-            name: "eth0".into(),
-            mac: config.mac_address.clone(),
-            metric: FIRST_NIC_METRIC,
-        }],
+        nics: nics(config),
         dns: nameservers(config, || (start.host_nameservers)(host)),
         slirp: seed::Slirp { gateway: GATEWAY.into(), dns: SLIRP_DNS.into(), address: Some(GUEST.into()) },
         udp_dns_port: start.dns_ports.0,
@@ -75,6 +71,16 @@ pub(super) fn seed_values(
         ca_certs: ca_certificates(config)?,
         provisions: config.provision.clone(),
     })
+}
+
+fn nics(config: &Config) -> Vec<seed::Nic> {
+    let first = seed::Nic { name: "eth0".into(), mac: config.mac_address.clone(), metric: FIRST_NIC_METRIC };
+    let more = config.networks.iter().map(|network| seed::Nic {
+        name: network.interface.clone(),
+        mac: network.mac_address.clone(),
+        metric: network.metric,
+    });
+    std::iter::once(first).chain(more).collect()
 }
 
 /// The guest's nameservers: those that were written, else ours, else the host's. Empty leaves what DHCP says, which is slirp's own.

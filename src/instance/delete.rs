@@ -43,6 +43,7 @@ pub fn delete(context: &Context, name: &str, force: bool) -> Result<Deleted, Err
     kill_all(context, &instance).map_err(failed)?;
     let path = dir.path().to_path_buf();
     fs::remove_dir_all(&path).map_err(|source| failed(Error::Remove { path, source }))?;
+    super::networks::reconcile_quietly(context);
     super::autostart::forget(context, name);
     Ok(Deleted::Removed)
 }

@@ -9,7 +9,7 @@ use super::snapshot::SnapshotError;
 use crate::config::Bytes;
 use crate::config::edits::EditError;
 use crate::config::name::NameError;
-use crate::{home, image, process, ssh};
+use crate::{home, image, netdaemons, process, ssh};
 
 #[derive(Debug, Error)]
 pub enum Error {
@@ -130,6 +130,14 @@ pub enum Error {
     /// The agent's own words.
     #[error(transparent)]
     Agent(#[from] process::Error),
+    #[error(
+        "field `networks`: the network `{network}` has the mode `user-v2`, which is not supported by this version"
+    )]
+    UserMode { network: String },
+    #[error(transparent)]
+    Network(#[from] netdaemons::Error),
+    #[error(transparent)]
+    NetworksFile(#[from] home::NetworksFileError),
     #[error(transparent)]
     Home(#[from] home::Error),
     #[error(transparent)]

@@ -36,6 +36,7 @@ pub fn factory_reset(context: &Context, name: &str) -> Result<bool, Error> {
         }
     }
     write_cloud_config(context, name, config)?;
+    super::networks::reconcile_quietly(context);
     Ok(true)
 }
 

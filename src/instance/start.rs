@@ -13,12 +13,13 @@ use super::follow::Follower;
 use super::heard::Heard;
 use super::inspect::{facts, inspect};
 use super::interrupt::Interrupts;
+use super::networks;
 use super::prepare::{prepare_existing, refuse_unstartable, warn_inactive};
 use super::record::{Instance, Status};
 use super::stop::heal;
 use super::{Context, Error};
 use crate::config::Config;
-use crate::home::{self, InstanceDir, lock};
+use crate::home::{self, InstanceDir, Intent, lock};
 use crate::hostagent::{api, event};
 use crate::process::daemon::{self, Daemon};
 
@@ -87,22 +88,37 @@ pub fn start(context: &Context, name: &str, options: &StartOptions) -> Result<St
     }
     tracing::info!("Starting the instance `{name}` with internal VM driver `{}`", config.vm_type);
     prepare_existing(context, name, config)?;
-    if options.foreground {
-        return Err(become_agent(context, name, options));
-    }
+    // What a crash left of other instances' networks, too.
+    networks::reconcile_quietly(context);
     let dir = context.home.instance(name);
     let interrupts = Interrupts::watch()?;
+    let intents = networks::bring_up(context, name, config, &|| interrupts.count() > 0);
+    let interrupted = |error| {
+        networks::reconcile_quietly(context);
+        // It was told to end, and so it did.
+        if interrupts.count() > 0 { Error::Interrupted { name: name.to_owned() } } else { error }
+    };
+    let intents = intents.map_err(interrupted)?;
+    if options.foreground {
+        let error = become_agent(context, name, options, intents);
+        networks::reconcile_quietly(context);
+        return Err(error);
+    }
     let mut follower = Follower::from_start(&dir);
-    let agent = spawn_agent(context, name, options, &dir, &interrupts);
+    let agent = spawn_agent(context, name, options, &dir, &interrupts, intents);
     // The agent holds its own lock now, so others can see and stop what we wait for.
     drop(lock);
     let agent = agent.map_err(|error| {
         drop(follower.poll(context));
-        // It was told to end, and so it did.
-        if interrupts.count() > 0 { Error::Interrupted { name: name.to_owned() } } else { error }
+        interrupted(error)
     })?;
     let wait = Wait { context, dir: &dir, name, config, options, interrupts, provisions: true };
-    wait.until_ready(&mut follower, Some(agent))
+    let started = wait.until_ready(&mut follower, Some(agent));
+    if started.is_err() && !wait.is_held() {
+        // The agent does the same at its end, unless it was killed.
+        networks::reconcile_quietly(context);
+    }
+    started
 }
 
 /// How a shell in the guest is opened: upstream's short word for `default`, where it is installed.
@@ -186,6 +202,7 @@ fn spawn_agent(
     options: &StartOptions,
     dir: &InstanceDir,
     interrupts: &Interrupts,
+    intents: Vec<Intent>,
 ) -> Result<Child, Error> {
     for stale in [dir.agent_events(), dir.agent_log()] {
         home::remove_if_present(&stale)?;
@@ -196,7 +213,7 @@ fn spawn_agent(
         started_in: &context.host.cwd,
         stdout: dir.agent_events(),
         stderr: dir.agent_log(),
-        inherit: Vec::new(),
+        inherit: networks::into_fds(intents),
         interrupts: &|| interrupts.count(),
     };
     Ok(daemon::start(daemon, AGENT_READY_WITHIN)?)
@@ -204,7 +221,7 @@ fn spawn_agent(
 
 /// Replaces this process by the host agent: on a terminal its streams go there, otherwise into the log files, where service managers' users
 /// look for them. Returns only if that fails.
-fn become_agent(context: &Context, name: &str, options: &StartOptions) -> Error {
+fn become_agent(context: &Context, name: &str, options: &StartOptions, intents: Vec<Intent>) -> Error {
     let dir = context.home.instance(name);
     let failed = |source| Error::Foreground { program: context.executable.clone(), source };
     let mut command = std::process::Command::new(&context.executable);
@@ -216,6 +233,7 @@ fn become_agent(context: &Context, name: &str, options: &StartOptions) -> Error 
             (Err(source), _) | (_, Err(source)) => return failed(source),
         }
     }
+    daemon::hand_down(&mut command, None, networks::into_fds(intents));
     failed(command.exec())
 }
 

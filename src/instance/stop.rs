@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use super::create::lock_instance;
 use super::follow::Follower;
 use super::inspect::{Processes, facts, inspect};
+use super::networks;
 use super::record::{Instance, Status};
 use super::{Context, Error};
 use crate::disks;
@@ -45,6 +46,7 @@ pub fn stop(context: &Context, name: &str) -> Result<(), Error> {
         }
     }
     tracing::info!("The instance {name} has shut down");
+    networks::reconcile_quietly(context);
     Ok(())
 }
 
@@ -90,7 +92,9 @@ pub fn stop_forcibly(context: &Context, name: &str) -> Result<(), Error> {
             lock_instance(context, name)?
         }
     };
-    kill_all(context, &instance)
+    kill_all(context, &instance)?;
+    networks::reconcile_quietly(context);
+    Ok(())
 }
 
 /// The same without taking the lock, which the caller holds.

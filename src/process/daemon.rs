@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, PipeReader, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,9 +23,18 @@ pub const READY_FD_VARIABLE: &str = "LIMA_READY_FD";
 /// Names the directory in which the starter was: a daemon's own is `/`, and relative names of the configuration mean the starter's.
 pub const STARTED_IN_VARIABLE: &str = "LIMA_STARTED_IN";
 
+/// Names the descriptors that a daemon takes over from its starter, as `first-last`.
+pub const INHERITED_FDS_VARIABLE: &str = "LIMA_INHERITED_FDS";
+
 /// How much of a log is shown when a daemon dies.
 const TAIL_BYTES: u64 = 4096;
 const TAIL_LINES: usize = 10;
+
+/// More descriptors than a starter ever hands down.
+const MOST_INHERITED: RawFd = 256;
+
+/// Bytes beyond which a log that is written by one process after the other begins anew.
+const LONGEST_LOG: u64 = 256 * 1024;
 
 /// How long an interrupt may take to be passed on to a daemon that is waited for.
 const INTERRUPTS_SEEN_WITHIN: Duration = Duration::from_millis(100);
@@ -47,7 +56,7 @@ pub struct Daemon<'a> {
     /// New for each start; standard output and standard error.
     pub stdout: PathBuf,
     pub stderr: PathBuf,
-    /// Handed on as descriptors 4, 5, …: locks that the daemon takes over.
+    /// Handed on as descriptors 4, 5, …: locks that the daemon takes over (see [`INHERITED_FDS_VARIABLE`]).
     pub inherit: Vec<OwnedFd>,
     /// How many interrupts have come so far. Each new one is passed on while the daemon is waited for: it has no terminal of its own.
     pub interrupts: &'a dyn Fn() -> u32,
@@ -65,9 +74,7 @@ pub fn start(daemon: Daemon, patience: Duration) -> Result<Child, Error> {
     command.env(READY_FD_VARIABLE, FIRST_PASSED_FD.to_string());
     command.env(STARTED_IN_VARIABLE, daemon.started_in);
     new_session(&mut command);
-    let mut fds = vec![OwnedFd::from(writer)];
-    fds.extend(daemon.inherit);
-    pass_fds(&mut command, fds);
+    hand_down(&mut command, Some(writer.into()), daemon.inherit);
     let mut child = command.spawn().map_err(failed)?;
     // Our copy of the writing end goes with the command: from here the end of the child ends the pipe.
     drop(command);
@@ -84,6 +91,40 @@ pub fn start(daemon: Daemon, patience: Duration) -> Result<Child, Error> {
             Err(Error::NotReady { program, log: daemon.stderr, stderr })
         }
     }
+}
+
+/// Hands `inherit` down to `command`, and tells it where; `first` comes before them and is told otherwise.
+pub fn hand_down(command: &mut Command, first: Option<OwnedFd>, inherit: Vec<OwnedFd>) {
+    let from = FIRST_PASSED_FD + RawFd::from(first.is_some());
+    match inherit.len() as RawFd {
+        0 => command.env_remove(INHERITED_FDS_VARIABLE),
+        count => command.env(INHERITED_FDS_VARIABLE, format!("{from}-{}", from + count - 1)),
+    };
+    pass_fds(command, first.into_iter().chain(inherit).collect());
+}
+
+/// Takes over what a starter handed down; `variable` is the value of [`INHERITED_FDS_VARIABLE`]. Must be called once, before anything opens files.
+pub fn adopt_inherited(variable: Option<&str>) -> Vec<OwnedFd> {
+    let bounds = variable.and_then(|text| text.split_once('-'));
+    let numbers = bounds.and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+    let (first, last): (RawFd, RawFd) = numbers.unwrap_or((1, 0));
+    (first..=last.min(first.saturating_add(MOST_INHERITED))).filter_map(adopt_fd).collect()
+}
+
+/// Starts `program` in a session of its own, its words at the end of the file `log`, and waits for nothing. The caller reaps it, or ends first.
+pub fn start_detached(program: &Path, args: &[&str], log: &Path) -> Result<Child, Error> {
+    let failed = |source| spawn_error(&program.display().to_string(), source);
+    let mut options = File::options();
+    let opened = options.append(true).create(true).open(log).map_err(failed)?;
+    // What it says now is what matters.
+    if opened.metadata().is_ok_and(|data| data.len() > LONGEST_LOG) {
+        opened.set_len(0).map_err(failed)?;
+    }
+    let mut command = Command::new(program);
+    command.args(args).current_dir("/").stdin(Stdio::null());
+    command.stdout(opened.try_clone().map_err(failed)?).stderr(opened);
+    new_session(&mut command);
+    command.spawn().map_err(failed)
 }
 
 fn wait_for_word(

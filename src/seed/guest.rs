@@ -73,6 +73,13 @@ pub(super) fn name_nics<'a>(nics: impl Iterator<Item = (&'a str, &'a str)>, firs
     out + &format!("lima_await_address {}\n", shell_word(first))
 }
 
+/// Early command that has names asked by way of the interface `first` alone.
+pub(super) fn one_nameserver<'a>(first: &str, others: impl Iterator<Item = &'a str>) -> String {
+    let names: String = others.map(|name| format!(" {}", shell_word(name))).collect();
+    embedded(include_str!("guest/one_nameserver.sh"))
+        + &format!("lima_one_nameserver {}{names}\n", shell_word(first))
+}
+
 /// Early command for a provision of mode `boot`: a shell of its own, so that its `exit` or a syntax error ends nothing else.
 pub(super) fn boot_provision(index: usize, params: &[(&str, &str)], script: &str) -> String {
     let exports = params.iter().map(|(name, value)| shell_word(&format!("PARAM_{name}={value}")) + " ");
@@ -102,6 +109,7 @@ pub(super) fn without_embedded(document: &str) -> String {
         ("early.sh", include_str!("guest/early.sh")),
         ("own_name.sh", include_str!("guest/own_name.sh")),
         ("name_nics.sh", include_str!("guest/name_nics.sh")),
+        ("one_nameserver.sh", include_str!("guest/one_nameserver.sh")),
     ];
     let mut out = document.to_owned();
     for (name, script) in scripts {

@@ -15,7 +15,7 @@
 //! `<number>.out` or `<number>.err`; `boot.sh` writes the file. Once in each start by the host, not after reboots in between.
 //!
 //! Before that, `bootcmd` of `user-data` gives the guest's name an address in `/etc/hosts`, names network interfaces that cloud-init could
-//! not name, and runs provisions of mode `boot`; one that fails is noted in `/run/lima-early-failed` and reported by `boot.sh`.
+//! not name, keeps the nameservers of all but the first out of use, and runs provisions of mode `boot`; one that fails is noted in `/run/lima-early-failed` and reported by `boot.sh`.
 //!
 //! What the guest tells the host:
 //!

@@ -35,7 +35,9 @@ pub(super) fn meta_data(values: &Values) -> String {
     format!("instance-id: {iid}\nlocal-hostname: {hostname}\n")
 }
 
-/// `network-config`, version 2: each NIC is found by its MAC address, named and configured by DHCP.
+/// `network-config`, version 2: each NIC is found by its MAC address, named and configured by DHCP. Names are resolved by way of the first
+/// NIC alone: what DHCP says on the others is not taken, or questions would go to servers that know nothing of this guest's names. netplan and
+/// systemd-networkd honour `use-dns`; where cloud-init writes for other programs it drops the key, and an early command does it.
 pub(super) fn network_config(values: &Values) -> String {
     let optional = values.param_is_true("internal_netplanOptional");
     let mut out = "version: 2\nethernets:\n".to_owned();
@@ -47,6 +49,9 @@ pub(super) fn network_config(values: &Values) -> String {
             out += "    optional: true\n";
         }
         out += &format!("    dhcp4-overrides:\n      route-metric: {}\n", nic.metric);
+        if index > 0 {
+            out += "      use-dns: false\n";
+        }
         out += "    dhcp-identifier: mac\n";
         if index == 0 && !values.dns.is_empty() {
             out += "    nameservers:\n      addresses:\n";
@@ -154,6 +159,10 @@ fn boot_commands(values: &Values) -> Vec<String> {
     if let Some(first) = values.nics.first() {
         let nics = values.nics.iter().map(|nic| (nic.name.as_str(), nic.mac.as_str()));
         commands.push(guest::name_nics(nics, &first.name));
+        let others = values.nics.iter().skip(1).map(|nic| nic.name.as_str());
+        if others.len() > 0 {
+            commands.push(guest::one_nameserver(&first.name, others));
+        }
     }
     let params: Vec<_> = values.params.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     for (index, provision) in values.provisions.iter().enumerate() {

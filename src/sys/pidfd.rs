@@ -13,7 +13,7 @@ pub fn wait_for_exit(pid: i32, timeout: Duration) -> bool {
     #[cfg(target_os = "linux")]
     match open(pid) {
         Ok(fd) => return poll_until(&fd, deadline),
-        Err(nix::errno::Errno::ESRCH) => return true,
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return true,
         // Kernels before 5.3, or a filter that forbids the call: ask again and again.
         Err(_) => {}
     }
@@ -26,13 +26,23 @@ pub fn wait_for_exit(pid: i32, timeout: Duration) -> bool {
     true
 }
 
+/// What becomes readable when process `pid` has ended, for a task of the runtime in which this is called. The caller must know that the number means
+/// the process it means, once it has this.
 #[cfg(target_os = "linux")]
-fn open(pid: i32) -> Result<std::os::fd::OwnedFd, nix::errno::Errno> {
+pub fn watch(pid: i32) -> std::io::Result<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
+    let fd = open(pid)?;
+    // SAFETY: the descriptor is open and owned, and what owns it gives the same one as long as it lives.
+    Ok(unsafe { tokio::io::unix::AsyncFd::register(fd) }?)
+}
+
+/// A descriptor that becomes readable when process `pid` has ended. The same holds of its number.
+#[cfg(target_os = "linux")]
+pub fn open(pid: i32) -> std::io::Result<std::os::fd::OwnedFd> {
     use std::os::fd::FromRawFd;
     // SAFETY: the call takes two integers and returns a new descriptor, which nothing else owns, or -1.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     if fd < 0 {
-        return Err(nix::errno::Errno::last());
+        return Err(std::io::Error::last_os_error());
     }
     // SAFETY: see above.
     Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd as i32) })

@@ -2,10 +2,12 @@
 //!
 //! Runs where `LIMA_TEST_GUEST` names a folder with `debian.yaml` and `debian-direct.yaml` (`examples/debian/build.sh` makes one), else says in
 //! one line that it does not; `LIMA_TEST_REQUIRE_GUEST=1` makes that an error. A boot takes a minute or two in software, so one guest
-//! carries nearly all promises, and no two boots run at once.
+//! carries nearly all promises, two more those of managed networks, and no two tests boot at once.
 
 mod journey;
 mod names;
+#[cfg(target_os = "linux")]
+mod networks;
 mod promises;
 mod settings;
 
@@ -46,6 +48,14 @@ fn world(folder: &std::path::Path, file: &str, more: &str) -> (World, String) {
 fn a_guest_keeps_its_promises_through_two_boots() {
     if let Some((folder, _turn)) = image() {
         journey::through_two_boots(&folder);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn two_guests_reach_each_other_and_the_host_on_managed_networks() {
+    if let Some((folder, _turn)) = image() {
+        networks::two_guests(&folder);
     }
 }
 

@@ -2,7 +2,9 @@
 #   refuse  words on stderr, then exit status 1            monitor  false: the monitor takes connections and never answers
 #   power   false: the guest ignores the power button      sshd     false: the guest's port 22 is silent
 #   serial  lines on the first serial port               human   answers of the human monitor, by command line
-import json, os, signal, socket, sys, threading, time
+# As a VM it has a NIC for each netdev that is a descriptor or a stream socket: it sends one frame when it is connected, sends back what it gets, and
+# notes in nics.log what happened. A stream connection that ends is made again if the command line says so.
+import json, os, signal, socket, stat, sys, threading, time
 
 WORLD = os.environ["LIMA_TEST_WORLD"]
 
@@ -75,7 +77,7 @@ def monitor(connection):
                 log.write(" ".join(filter(None, [command["execute"], human])) + "\n")
             answer = {}
             if human:
-                answer = told("human", {}).get(human, "")
+                answer = network() if human == "info network" else told("human", {}).get(human, "")
             if command["execute"] == "query-status":
                 answer = {"status": "running", "singlestep": False, "running": True}
             if command["execute"] == "query-vnc":
@@ -94,6 +96,77 @@ def monitor(connection):
         pass
 
 
+def note(line):
+    with open(os.path.join(WORLD, "nics.log"), "a") as log:
+        log.write(line + "\n")
+
+
+def frames(read):
+    """Frames with their length before them, from whatever gives bytes; ends with it."""
+    buffer = b""
+    while True:
+        while len(buffer) < 4 or len(buffer) < 4 + int.from_bytes(buffer[:4], "big"):
+            more = read(65536)
+            if not more:
+                return
+            buffer += more
+        length = int.from_bytes(buffer[:4], "big")
+        yield buffer[4 : 4 + length]
+        buffer = buffer[4 + length :]
+
+
+def talk(name, connection):
+    note(f"{name} connected")
+    try:
+        first = b"hello from " + name.encode()
+        connection.sendall(len(first).to_bytes(4, "big") + first)
+        for frame in frames(connection.recv):
+            connection.sendall(len(frame).to_bytes(4, "big") + frame)
+    except OSError:
+        pass
+    note(f"{name} disconnected")
+
+
+def stream_nic(netdev):
+    name, path = part(netdev, "id"), netdev.split("addr.path=")[1].split(",reconnect")[0].replace(",,", ",")
+    again = "reconnect" in netdev
+    connected.discard(name)
+    while True:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(path)
+        except OSError:
+            if not again:
+                return
+            time.sleep(0.02)
+            continue
+        connected.add(name)
+        talk(name, connection)
+        connected.discard(name)
+        if not again:
+            return
+
+
+connected = set()
+
+
+def descriptor_nic(netdev):
+    name, number = part(netdev, "id"), int(part(netdev, "fd"))
+    kind = netdev.split(",")[0]
+    if stat.S_ISSOCK(os.fstat(number).st_mode):
+        threading.Thread(target=talk, args=(name, socket.socket(fileno=number)), daemon=True).start()
+    else:
+        # A file stands for a tap: what is written to it is on the wire.
+        os.write(number, f"hello from {name}".encode())
+        note(f"{name} {kind} written")
+
+
+def network():
+    names = [part(netdev, "id") for netdev in values("-netdev") if netdev.startswith("stream,")]
+    lines = [f" \\ {name}: index=0,type=stream,{'unix:/x' if name in connected else ''}" for name in names]
+    return "\r\n".join(lines) + "\r\n"
+
+
 def guest_sshd(connection):
     if not told("sshd", True):
         return time.sleep(1 << 20)
@@ -105,12 +178,30 @@ def guest_sshd(connection):
     connection.close()
 
 
+def note_descriptors():
+    """What was inherited: those below are the standard streams, python's own are closed on exec."""
+    numbers = sorted(int(name) for name in os.listdir("/proc/self/fd") if int(name) > 2) if os.path.isdir("/proc/self/fd") else []
+    inherited = []
+    for number in numbers:
+        try:
+            inherited.append(f"{number} " + os.readlink(f"/proc/self/fd/{number}"))
+        except OSError:
+            pass
+    with open(os.path.join(WORLD, "qemu.descriptors"), "w") as file:
+        file.write("".join(line + "\n" for line in inherited))
+
+
 def main():
     with open(os.path.join(WORLD, "qemu.argv"), "a") as log:
         log.write(json.dumps(sys.argv[1:]) + "\n")
     if told("refuse", None):
         refuse(told("refuse", None))
+    note_descriptors()
     for netdev in values("-netdev"):
+        if netdev.startswith("stream,"):
+            threading.Thread(target=stream_nic, args=(netdev,), daemon=True).start()
+        elif part(netdev, "fd"):
+            descriptor_nic(netdev)
         forward = part(netdev, "hostfwd")
         if forward:
             host, port = forward.removeprefix("tcp:").split("-")[0].split(":")

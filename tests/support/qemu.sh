@@ -6,7 +6,9 @@ case "$*" in
 --version)
 	: >"$w/reached-qemu-version"
 	while [ -e "$w/hold-qemu-version" ]; do sleep 0.02; done
-	echo 'QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)'
+	version=7.2.22
+	[ ! -e "$w/qemu-version" ] || read -r version <"$w/qemu-version"
+	echo "QEMU emulator version $version (Debian 1:7.2+dfsg-7+deb12u18)"
 	echo 'Copyright (c) 2003-2022 Fabrice Bellard and the QEMU Project developers'
 	exit 0
 	;;

@@ -1,0 +1,192 @@
+//! Whether the daemon of a network lives, which process it is, and whether it serves. Nothing here signals anybody.
+//!
+//! On Linux the daemon holds a lock on its pid file for its life, as socket_vmnet 1.2.1 does on macOS; older ones there do not, so there the process's
+//! own words must name the file. A pid file whose number belongs to somebody else is stale, whoever that is.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+
+use crate::config::HostOs;
+use crate::config::managed::ManagedNetwork;
+use crate::home::{InstanceDir, lock};
+use crate::process::identity;
+
+/// What the pid file says, and what is true of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Daemon {
+    Absent,
+    Alive {
+        pid: i32,
+    },
+    /// The pid file is stale: its number is now another process's, which must be left alone.
+    Foreign {
+        pid: i32,
+    },
+}
+
+impl Daemon {
+    pub fn is_alive(self) -> bool {
+        matches!(self, Daemon::Alive { .. })
+    }
+
+    pub fn pid(self) -> Option<i32> {
+        match self {
+            Daemon::Alive { pid } => Some(pid),
+            _ => None,
+        }
+    }
+}
+
+/// Looks for the daemon of `network`.
+pub fn look(network: &ManagedNetwork, os: HostOs) -> Daemon {
+    let pid_file = network.pid_file();
+    let Some(pid) = InstanceDir::read_pid(&pid_file).filter(|pid| identity::is_running(*pid)) else {
+        return Daemon::Absent;
+    };
+    // A system may hide the words of root's processes; then the lock alone must do.
+    let named = identity::argv(pid).map(|argv| names(&argv, &pid_file));
+    let locked = lock::is_held(&pid_file).unwrap_or(false);
+    let is_ours = match os {
+        HostOs::Linux => locked && named.unwrap_or(true),
+        HostOs::MacOs => named.unwrap_or(locked),
+    };
+    if is_ours { Daemon::Alive { pid } } else { Daemon::Foreign { pid } }
+}
+
+/// Whether a process's words are those of a daemon with that pid file.
+fn names(argv: &[String], pid_file: &Path) -> bool {
+    let path = pid_file.to_string_lossy();
+    let follows = |pair: &[String]| (pair[0] == "-p" || pair[0] == "--pidfile") && pair[1] == path;
+    argv.iter().any(|word| word.strip_prefix("--pidfile=") == Some(&path)) || argv.windows(2).any(follows)
+}
+
+/// The words with which the daemon was started, its program and what is before it left out; `None` where they are hidden.
+pub fn settings(pid: i32, program: &str) -> Option<Vec<String>> {
+    let argv = identity::argv(pid)?;
+    let at = argv.iter().position(|word| word == program)?;
+    Some(argv[at + 1..].to_vec())
+}
+
+/// Whether something takes connections at the daemon's socket. It is not waited for.
+pub fn serves(network: &ManagedNetwork) -> io::Result<bool> {
+    let taken = || -> nix::Result<()> {
+        // macOS takes no flags here.
+        let connection = socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None)?;
+        fcntl(&connection, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        fcntl(&connection, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        connect(connection.as_raw_fd(), &UnixAddr::new(&network.socket())?)
+    };
+    match taken() {
+        Ok(()) => Ok(true),
+        // No rights yet: a daemon that starts gives them last.
+        Err(
+            nix::errno::Errno::ENOENT
+            | nix::errno::Errno::ECONNREFUSED
+            | nix::errno::Errno::EAGAIN
+            | nix::errno::Errno::EACCES,
+        ) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a tap device is handed out: on Linux the daemon writes one byte beside it.
+pub fn hands_out_taps(network: &ManagedNetwork, patience: Duration) -> io::Result<()> {
+    use std::io::Read;
+    let mut connection = UnixStream::connect(network.tap_socket())?;
+    connection.set_read_timeout(Some(patience))?;
+    connection.read_exact(&mut [0])
+}
+
+/// Whether what the daemon has written on standard error since its start says that it is ready: how upstream's tells it, which listens before
+/// its network is up.
+pub fn log_says_ready(log: &str) -> bool {
+    log.contains("INFO | * vmnet_") || log.contains("Accepted a connection")
+}
+
+/// Why a daemon ended, from its last words: its errors where it marks them so, else the last line.
+pub fn last_words(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let errors: Vec<&str> =
+        lines.iter().filter_map(|line| line.strip_prefix("ERROR|")).map(str::trim).collect();
+    match (errors.as_slice(), lines.last()) {
+        ([], None) => "it said nothing".to_owned(),
+        ([], Some(last)) => (*last).to_owned(),
+        (errors, _) => errors[errors.len().saturating_sub(3)..].join("; "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::home::lock::Lock;
+
+    fn network(dir: &Path) -> ManagedNetwork {
+        ManagedNetwork::gone("n", &dir.display().to_string())
+    }
+
+    #[test]
+    fn a_number_alone_is_no_daemon() {
+        let temp = tempfile::tempdir().unwrap();
+        let network = network(temp.path());
+        assert_eq!(look(&network, HostOs::Linux), Daemon::Absent);
+        let pid = std::process::id() as i32;
+        std::fs::write(network.pid_file(), pid.to_string()).unwrap();
+        assert_eq!(look(&network, HostOs::Linux), Daemon::Foreign { pid }, "nobody holds the file");
+        assert_eq!(look(&network, HostOs::MacOs), Daemon::Foreign { pid }, "its words do not name the file");
+        let _lock = Lock::try_acquire(&network.pid_file()).unwrap().unwrap();
+        assert_eq!(look(&network, HostOs::Linux), Daemon::Foreign { pid }, "its words do not name the file");
+        std::fs::write(network.pid_file(), "x").unwrap();
+        assert_eq!(look(&network, HostOs::Linux), Daemon::Absent);
+    }
+
+    #[test]
+    fn a_process_that_names_the_file_and_holds_it_is_the_daemon() {
+        let temp = tempfile::tempdir().unwrap();
+        let network = network(temp.path());
+        let lock = Lock::try_acquire(&network.pid_file()).unwrap().unwrap();
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "read line", "socket_vmnet"])
+            .arg(format!("--pidfile={}", network.pid_file().display()))
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = child.id() as i32;
+        std::fs::write(network.pid_file(), pid.to_string()).unwrap();
+        assert_eq!(look(&network, HostOs::Linux), Daemon::Alive { pid });
+        assert_eq!(look(&network, HostOs::MacOs), Daemon::Alive { pid });
+        assert_eq!(settings(pid, "socket_vmnet").map(|words| words.len()), Some(1));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        drop(lock);
+        assert_eq!(look(&network, HostOs::Linux), Daemon::Absent);
+    }
+
+    #[test]
+    fn a_socket_without_a_listener_serves_nobody() {
+        let temp = tempfile::tempdir().unwrap();
+        let network = network(temp.path());
+        assert!(!serves(&network).unwrap());
+        let listener = std::os::unix::net::UnixListener::bind(network.socket()).unwrap();
+        assert!(serves(&network).unwrap());
+        drop(listener);
+        assert!(!serves(&network).unwrap(), "the file is left over");
+    }
+
+    #[test]
+    fn the_log_of_upstreams_daemon_tells_when_it_is_ready() {
+        assert!(!log_says_ready("INFO | Initializing vmnet.framework (mode 1001)\n"));
+        assert!(log_says_ready("INFO | * vmnet_mtu: 1500\n"));
+        assert_eq!(
+            last_words("INFO | x\nERROR| vmnet_start_interface: failure\nERROR| start: No\n\n"),
+            "vmnet_start_interface: failure; start: No"
+        );
+        assert_eq!(last_words("a\nb\n"), "b");
+        assert_eq!(last_words(""), "it said nothing");
+    }
+}

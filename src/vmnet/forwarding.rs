@@ -1,0 +1,110 @@
+//! `net.ipv4.ip_forward`: on while a shared network is up, and what it was before when the last one stops.
+//!
+//! The file `ip_forward` beside the socket holds what it was, and every daemon of a shared network holds it with a shared `flock`: who can lock
+//! it alone at its end is the last. Starting and ending take turns with `ip_forward.lock`. A daemon that is killed lets go of its lock and leaves
+//! the file; the next one goes on with what it says.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use super::error::Error;
+use super::links::Links;
+use super::state;
+
+const SWITCH: &str = "/proc/sys/net/ipv4/ip_forward";
+
+/// A share in forwarding.
+#[derive(Debug)]
+pub struct Forwarding {
+    directory: PathBuf,
+    share: Flock<File>,
+}
+
+/// What became of the switch.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Released {
+    /// Other networks of ours, or nothing had to be changed.
+    Left,
+    Restored,
+    /// Somebody else's bridge may need it by now.
+    NeededBy(String),
+}
+
+impl Forwarding {
+    /// Turns forwarding on.
+    pub fn hold(directory: &Path) -> Result<Forwarding, Error> {
+        let _turn = turn(directory)?;
+        let path = directory.join("ip_forward");
+        let failed = |source| Error::File { what: "write", path: path.clone(), source };
+        let locked = |(_, error): (File, nix::errno::Errno)| failed(error.into());
+        let mut share = Flock::lock(state::open_shared(&path)?, FlockArg::LockShared).map_err(locked)?;
+        let mut before = String::new();
+        share.read_to_string(&mut before).map_err(failed)?;
+        if before.is_empty() {
+            let now = state::read(SWITCH.as_ref(), 16).unwrap_or_default();
+            share.rewind().map_err(failed)?;
+            share.write_all(now.trim().as_bytes()).map_err(failed)?;
+        }
+        let switched = state::set_kernel(SWITCH, "1");
+        switched.map_err(|source| Error::File { what: "write", path: SWITCH.into(), source })?;
+        Ok(Forwarding { directory: directory.to_owned(), share })
+    }
+
+    /// Gives the share back; `ours` is the bridge of this network, which is gone or about to be.
+    pub fn release(self, links: &mut Links, ours: &str) -> Result<Released, Error> {
+        let _turn = turn(&self.directory)?;
+        let path = self.directory.join("ip_forward");
+        // Another daemon's share keeps us from having it alone.
+        if self.share.relock(FlockArg::LockExclusiveNonblock).is_err() {
+            return Ok(Released::Left);
+        }
+        let before = state::read(&path, 16).unwrap_or_default();
+        let released = if before.trim() != "0" {
+            Released::Left
+        } else if let Some(other) = other_bridge(links, ours) {
+            Released::NeededBy(other)
+        } else {
+            let switched = state::set_kernel(SWITCH, "0");
+            switched.map_err(|source| Error::File { what: "write", path: SWITCH.into(), source })?;
+            Released::Restored
+        };
+        state::remove(&path)?;
+        state::remove(&self.directory.join("ip_forward.lock"))?;
+        Ok(released)
+    }
+}
+
+/// A bridge with an address that is not ours: Docker's, libvirt's, another user's.
+fn other_bridge(links: &mut Links, ours: &str) -> Option<String> {
+    let all = links.all().unwrap_or_default();
+    let others = all
+        .into_iter()
+        .filter(|link| link.kind == "bridge" && link.name != ours && !link.alias.starts_with(super::ALIAS));
+    others
+        .into_iter()
+        .find(|link| links.addresses(link.index).is_ok_and(|addresses| !addresses.is_empty()))
+        .map(|link| link.name)
+}
+
+/// One starts or ends at a time. The file is the same for all only as long as it has its name.
+fn turn(directory: &Path) -> Result<Flock<File>, Error> {
+    use std::os::unix::fs::MetadataExt;
+    let path = directory.join("ip_forward.lock");
+    loop {
+        let file = state::open_shared(&path)?;
+        let failed = |(_, error): (File, nix::errno::Errno)| Error::File {
+            what: "lock",
+            path: path.clone(),
+            source: error.into(),
+        };
+        let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(failed)?;
+        let same =
+            lock.metadata().is_ok_and(|held| path.metadata().is_ok_and(|there| held.ino() == there.ino()));
+        if same {
+            return Ok(lock);
+        }
+    }
+}
