@@ -1,6 +1,6 @@
 //! The host's own table of names, `hosts(5)`, read as glibc's `files` reads it: found by name and by address. Pure.
 //!
-//! What glibc 2.36 does when one family is asked (`tests/dns/addresses.rs` compares it with the real one):
+//! What glibc 2.36 does when one family is asked (`tests/dns/configuration.rs` compares it with the real one):
 //!
 //! | in the file | means |
 //! |---|---|
@@ -9,6 +9,8 @@
 //! | `::1`, v4-mapped addresses | asked for A they are 127.0.0.1 and the IPv4 address; asked for AAAA they are what is written |
 //! | name, aliases | the same; ASCII case does not matter; a name with a final dot is another name than the one without |
 //! | several lines of one name | all of them, in the file's order, where `host.conf` says `multi on` ([`says_multi`]); else the first |
+//!
+//! Not copied: an indented line that ends in a zero byte or in nothing, of which glibc 2.36 reads the last letters twice.
 //!
 //! A name that has lines, but none of the family asked for, is "not found", and the next module is asked.
 //!

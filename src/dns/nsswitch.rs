@@ -4,7 +4,7 @@
 //!  Nsswitch::parse ──► rules ──► Walk::start ──► Ask(module) ──► the module says a status ──► Walk::after ──► Ask … or Done(status)
 //! ```
 //!
-//! A walk stands for one call of `getaddrinfo` for one name and one family, as glibc makes it; `tests/native.rs` compares the two.
+//! A walk stands for one call of `getaddrinfo` for one name and one family, as glibc makes it; `tests/dns/configuration.rs` compares the two.
 //! Modules that cannot know the name are passed over without asking anybody:
 //!
 //! | word of the line | name with a dot | single label |
@@ -18,8 +18,9 @@
 //! | any other | the system | the system |
 //!
 //! "The system" is `getaddrinfo` for the whole name, whose answer is final. It is also asked where a line says what only glibc itself
-//! can do: `[SUCCESS=continue]` and `merge` (their meaning changed between versions), and an action that depends on whether `myhostname`
-//! or `mymachines` says NOTFOUND or, not being installed or not knowing the name, UNAVAIL (`mymachines` 252 says the latter).
+//! can do: `[SUCCESS=continue]` and `merge` (what they mean changed between versions; behind the last service of a line 2.36 finds the addresses, none
+//! or EBUSY, as its memory happens to be), and an action that depends on whether `myhostname` or `mymachines` says NOTFOUND or, not being
+//! installed or not knowing the name, UNAVAIL (`mymachines` 252 says the latter).
 //!
 //! The system is **never** asked for what it would take for a number (a guest that asks DNS for `1` does not mean 0.0.0.1), for a name that no
 //! host can have, or where the line is empty: glibc 2.36 crashes then.
@@ -317,7 +318,7 @@ impl Walk {
         self.outcome = if missing { Status::NotFound } else { status };
         self.asked = true;
         match rule.action(status) {
-            _ if self.last || self.at + 1 == self.rules.rules.len() => self.end(),
+            _ if self.last => self.end(),
             Action::Return => self.end(),
             Action::Continue if status != Status::Success => {
                 self.at += 1;

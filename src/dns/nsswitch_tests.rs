@@ -122,7 +122,9 @@ fn what_modules_say_decides_who_is_asked_next() {
         // What differs between versions is left to the system, whose answer is final.
         ("files [SUCCESS=continue] dns", &[Success, Success], "files system SUCCESS"),
         ("files [SUCCESS=continue] dns", &[NotFound, Success], "files nameservers SUCCESS"),
-        ("files [SUCCESS=continue]", &[Success], "files SUCCESS"),
+        ("files [SUCCESS=continue]", &[Success, Success], "files system SUCCESS"),
+        ("files [SUCCESS=merge]", &[Success, NotFound], "files system NOTFOUND"),
+        ("files [NOTFOUND=continue]", &[NotFound], "files NOTFOUND"),
         ("files [SUCCESS=merge] dns", &[Success, NotFound], "files system NOTFOUND"),
         ("files [NOTFOUND=merge] dns", &[], "files system NOTFOUND"),
         ("myhostname [NOTFOUND=return] dns", &[], "system NOTFOUND"),

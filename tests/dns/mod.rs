@@ -15,6 +15,7 @@ mod ask;
 mod cache;
 mod clients;
 mod codes;
+mod configuration;
 mod daemons;
 mod hostile;
 mod liars;
