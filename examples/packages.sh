@@ -57,6 +57,7 @@ packages_table() {
 		test ip iproute2 networks in tests
 		test dig bind9-dnsutils asks the resolver in tests
 		test busybox busybox asks the resolver in tests
+		test sudo sudo the rules with which it runs the daemons of networks
 		test zsh zsh completion in a real shell
 		test fish fish completion in a real shell
 	END

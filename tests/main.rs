@@ -42,6 +42,9 @@ mod debug;
 /// A guest that asks the host resolver cannot tell that it is not the host asking.
 #[cfg(target_os = "linux")]
 mod dns;
+/// Guests on managed networks of Linux reach what they should, and nothing is left of a network that ended.
+#[cfg(target_os = "linux")]
+mod vmnet;
 /// Commands in the guest, with their output and their exit codes.
 mod shell;
 /// Files come and go between host and guest, by scp or rsync.
@@ -64,6 +67,12 @@ mod provision;
 mod devices;
 /// An instance is on the networks that it names, and stays on them as far as its QEMU can.
 mod nics;
+/// The rules for sudo are printed where they are safe, and a file is compared with them.
+#[cfg(target_os = "linux")]
+mod sudoers;
+/// Daemons of managed networks run exactly as long as instances use them.
+#[cfg(target_os = "linux")]
+mod managed;
 /// How any ssh program reaches the guest.
 mod show_ssh;
 /// Wrong words on the command line have upstream's answers.

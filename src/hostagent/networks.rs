@@ -17,6 +17,9 @@ use crate::process::daemon::start_detached;
 const PAUSES: [Duration; 4] =
     [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(300)];
 
+/// A daemon that lived for this long was well.
+const LASTS: Duration = Duration::from_secs(60);
+
 /// The uses of networks that `start` handed down. Dropping it ends them and has the networks reconciled; to be dropped when the VM is gone.
 pub struct Uses {
     intents: Vec<OwnedFd>,
@@ -107,8 +110,15 @@ async fn watch_one(network: ManagedNetwork, os: HostOs, reconcile: Reconcile) {
     let mut failures = 0;
     loop {
         if let Daemon::Alive { pid } = daemon::look(&network, os) {
-            failures = 0;
+            let since = std::time::Instant::now();
             until_exit(pid, || daemon::look(&network, os) == Daemon::Alive { pid }).await;
+            if since.elapsed() >= LASTS {
+                failures = 0;
+            } else {
+                // It comes up and dies: not as fast as that can go.
+                tokio::time::sleep(PAUSES[failures.min(PAUSES.len() - 1)]).await;
+                failures += 1;
+            }
             tracing::warn!("The daemon of network `{}` has ended; it is started again", network.name);
         }
         reconcile.run().await;

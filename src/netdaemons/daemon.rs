@@ -84,9 +84,13 @@ pub fn serves(network: &ManagedNetwork) -> io::Result<bool> {
     };
     match taken() {
         Ok(()) => Ok(true),
-        Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ECONNREFUSED | nix::errno::Errno::EAGAIN) => {
-            Ok(false)
-        }
+        // No rights yet: a daemon that starts gives them last.
+        Err(
+            nix::errno::Errno::ENOENT
+            | nix::errno::Errno::ECONNREFUSED
+            | nix::errno::Errno::EAGAIN
+            | nix::errno::Errno::EACCES,
+        ) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

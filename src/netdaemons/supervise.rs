@@ -92,6 +92,10 @@ impl Supervisor<'_> {
                     stopped
                         .map_err(|error| Error::Stop { network: name.to_owned(), source: Box::new(error) })?;
                 }
+                // One that others use stays, and is asked again the next time.
+                if daemon::look(network.unwrap_or(&gone), self.system.os).is_alive() {
+                    return Ok(self.home.forget_past_users(name)?);
+                }
                 Ok(self.home.forget_network(name)?)
             }
         }

@@ -1,6 +1,6 @@
 //! What of the machine decides how root's commands look and whether they may run: plain data, so that a test on Linux makes macOS's decisions.
 
-use nix::unistd::{Gid, Uid, User, geteuid, getgroups};
+use nix::unistd::{Gid, Uid, User, geteuid};
 
 use crate::config::HostOs;
 
@@ -41,7 +41,7 @@ impl System {
             user: own.map_or_else(|| Uid::current().to_string(), |user| user.name),
             root_group: Group { name: named.unwrap_or_else(|| usual.to_owned()), gid: root_gid.as_raw() },
             daemon_gid: primary("daemon").map(Gid::as_raw),
-            own_groups: own_groups(),
+            own_groups: crate::sys::groups::own(),
         }
     }
 
@@ -49,13 +49,6 @@ impl System {
     pub fn is_member(&self, gid: u32) -> bool {
         self.is_root || self.own_groups.contains(&gid)
     }
-}
-
-fn own_groups() -> Vec<u32> {
-    let mut groups: Vec<u32> =
-        getgroups().unwrap_or_default().into_iter().map(nix::unistd::Gid::as_raw).collect();
-    groups.push(nix::unistd::getegid().as_raw());
-    groups
 }
 
 /// The number of the group `name`; `None` if there is no such group.

@@ -104,6 +104,8 @@ impl Server {
         match self.table.bind(wanted, now) {
             Ok(()) => self.reply(AnswerKind::Ack, query, address, name_servers),
             Err(Refusal::NotYours) => Outcome::Reply { answer: self.refusal(query), bound: false },
+            // Who it was meant for has its answer.
+            Err(Refusal::OtherPort) => Outcome::Silence,
             Err(refusal) => Outcome::Refused(query.mac, refusal),
         }
     }

@@ -16,6 +16,9 @@ use std::ops::RangeInclusive;
 
 use super::Mac;
 
+/// Stations that are remembered, holders of an address among them.
+const MOST_REMEMBERED: usize = 4096;
+
 /// How long an offered address is kept for the station that asked.
 pub const OFFER_SECONDS: u64 = 30;
 /// How long an address that somebody found in use is not given out.
@@ -52,6 +55,8 @@ pub enum Refusal {
     PoolEmpty,
     #[error("the address is somebody else's or not of this network")]
     NotYours,
+    #[error("the station has an address behind another port")]
+    OtherPort,
 }
 
 /// The addresses of one network.
@@ -132,6 +137,9 @@ impl Table {
     pub fn bind(&mut self, wanted: Lease, now: u64) -> Result<(), Refusal> {
         let address = u32::from(wanted.address);
         match self.remembered(wanted.mac) {
+            Some(lease) if lease.expires > now && self.is_forged(lease, wanted.port) => {
+                return Err(Refusal::OtherPort);
+            }
             Some(lease) if lease.address == wanted.address => {
                 if lease.expires <= now {
                     self.check_port(wanted.port, now)?;
@@ -153,10 +161,7 @@ impl Table {
     /// The station gives its address back; it is remembered, but anybody's. True if that changed anything.
     pub fn release(&mut self, mac: Mac, address: Ipv4Addr, port: Port, now: u64) -> bool {
         let Some(lease) = self.remembered(mac).cloned() else { return false };
-        // Another port than the one that the address was given to: somebody who uses the name of another.
-        let known = lease.port.filter(|known| *known != NO_PORT);
-        let forged = known.is_some() && port.is_some() && known != port;
-        if lease.address != address || lease.expires <= now || forged {
+        if lease.address != address || lease.expires <= now || self.is_forged(&lease, port) {
             return false;
         }
         self.put(Lease { expires: now, ..lease });
@@ -192,6 +197,12 @@ impl Table {
         }
     }
 
+    /// Whether a message from behind `port` uses the name of a station that is, as far as is known, behind another one that is still there.
+    fn is_forged(&self, lease: &Lease, port: Port) -> bool {
+        let known = lease.port.filter(|known| *known != NO_PORT && !self.closed.contains(known));
+        known.is_some() && known != port
+    }
+
     fn remembered(&self, mac: Mac) -> Option<&Lease> {
         self.by_mac.get(&mac).and_then(|address| self.by_address.get(address))
     }
@@ -206,6 +217,11 @@ impl Table {
         self.closed.retain(|closed| Some(*closed) != lease.port);
         self.by_mac.insert(lease.mac, address);
         self.by_address.insert(address, lease);
+        // Of those that hold nothing any more the oldest is forgotten: a guest can be any number of stations, one after the other.
+        if self.by_address.len() > MOST_REMEMBERED {
+            let oldest = self.by_address.values().min_by_key(|lease| lease.expires).map(|lease| lease.mac);
+            oldest.into_iter().for_each(|mac| self.forget(mac));
+        }
     }
 
     fn forget(&mut self, mac: Mac) {

@@ -135,3 +135,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn nobody_speaks_for_a_station_that_is_behind_another_port() {
+    let mut table = table(254);
+    let address = take(&mut table, 1, 10, 0).unwrap();
+    let renewed = |port, now: u64| Lease {
+        mac: mac(1),
+        address,
+        host_name: String::new(),
+        expires: now + 3600,
+        port,
+        offered: false,
+    };
+    // A station behind port 11, or behind one that the bridge does not know, uses the first one's name.
+    for port in [Some(11), None] {
+        assert_eq!(table.bind(renewed(port, 5), 5), Err(Refusal::OtherPort));
+        assert!(!table.release(mac(1), address, port, 5));
+        assert!(!table.decline(mac(1), address, port, 5));
+    }
+    assert_eq!(table.bind(renewed(Some(10), 6), 6), Ok(()));
+    // Its machine was started anew, behind another port.
+    table.port_closed(10);
+    assert_eq!(table.bind(renewed(Some(12), 7), 7), Ok(()));
+    assert!(table.release(mac(1), address, Some(12), 8));
+}
+
+#[test]
+fn a_guest_that_is_ever_another_station_fills_no_memory() {
+    let mut table = Table::new(Ipv4Addr::new(10, 0, 0, 2)..=Ipv4Addr::new(10, 0, 255, 254));
+    for number in 0..3 * MOST_REMEMBERED as u32 {
+        let now = u64::from(number);
+        let address = take(&mut table, number, 1, now).unwrap();
+        assert!(table.release(mac(number), address, Some(1), now));
+    }
+    assert_eq!((table.by_address.len(), table.by_mac.len()), (MOST_REMEMBERED, MOST_REMEMBERED));
+}

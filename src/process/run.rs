@@ -40,25 +40,22 @@ pub fn run(command: &mut Command, input: &[u8], deadline: Duration) -> Result<Fi
     let end = Instant::now() + deadline;
     // Pipes are served by threads of their own, so that no full pipe can stop the program; they end when the program closes them.
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            // A program that does not read its input closes the pipe; what it prints tells more than this error would.
-            stdin.map(|mut pipe| pipe.write_all(input))
-        });
-        let stdout = scope.spawn(move || drain(stdout));
-        let stderr = scope.spawn(move || drain(stderr));
-        let status = wait_until(&mut child, end);
-        if status.is_none() {
-            kill_and_reap(&mut child);
+    let input = input.to_vec();
+    std::thread::spawn(move || {
+        // A program that does not read its input closes the pipe; what it prints tells more than this error would.
+        stdin.map(|mut pipe| pipe.write_all(&input))
+    });
+    let stdout = std::thread::spawn(move || drain(stdout));
+    let stderr = std::thread::spawn(move || drain(stderr));
+    let Some(status) = wait_until(&mut child, end) else {
+        if !kill_and_reap(&mut child) {
+            // Whoever may end it will; its remains are taken away then.
+            std::thread::spawn(move || child.wait());
         }
-        let (stdout, stderr) = (stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default());
-        match status {
-            Some(status) => {
-                Ok(Finished { status, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
-            }
-            None => Err(Error::Deadline { program: program.clone(), after: deadline }),
-        }
-    })
+        return Err(Error::Deadline { program, after: deadline });
+    };
+    let (stdout, stderr) = (stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default());
+    Ok(Finished { status, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
 }
 
 /// The same; an exit status other than 0 is an error that carries what the program said.
@@ -110,10 +107,14 @@ fn wait_until(child: &mut Child, end: Instant) -> Option<ExitStatus> {
     }
 }
 
-fn kill_and_reap(child: &mut Child) {
-    // Both fail only if the child has ended, which is what is wanted.
-    let _ = child.kill();
+/// False if it may not be killed: a program that became root's, as sudo does.
+fn kill_and_reap(child: &mut Child) -> bool {
+    if child.kill().is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied) {
+        return false;
+    }
+    // Fails only if the child has ended, which is what is wanted.
     let _ = child.wait();
+    true
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod datagrams;
 #[cfg(target_os = "macos")]
 pub mod dnssd;
 pub mod changes;
+pub mod groups;
 pub mod hangup;
 #[cfg(target_os = "linux")]
 pub mod capabilities;

@@ -25,6 +25,8 @@ pub const MOST_CLIENTS: usize = 128;
 const MOST_LENT: usize = 256;
 /// How long "end when unused" waits for the last one to go.
 const UNUSED_WITHIN: Duration = Duration::from_secs(5);
+/// How long to leave connections waiting where there is no descriptor for them.
+const NO_DESCRIPTOR: Duration = Duration::from_millis(100);
 /// How often it looks while it waits; news of links come at once.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A relay calls few functions, and its buffers are on the heap.
@@ -39,7 +41,7 @@ const FAILED: u8 = b'E';
 pub fn run(settings: &Settings, group: u32, log: Log) -> Result<(), Error> {
     // From here a signal waits until the loop takes it: no step is left half-done.
     let signals = signals().map_err(|source| Error::Kernel { what: "signals", source })?;
-    let mut up = Up::begin(settings, log)?;
+    let mut up = Up::begin(settings, group, log)?;
     let doors = match up.bring(group) {
         Ok(doors) => doors,
         Err(error) => {
@@ -58,6 +60,19 @@ pub fn run(settings: &Settings, group: u32, log: Log) -> Result<(), Error> {
     while daemon.turn() {}
     daemon.up.take_down(false);
     Ok(())
+}
+
+/// A connection that was accepted. Without a descriptor left it stays where it is, and the loop must not turn as fast as it can until there is one.
+fn accepted<A>(accepted: std::io::Result<(UnixStream, A)>) -> Option<UnixStream> {
+    match accepted {
+        Ok((socket, _)) => Some(socket),
+        Err(error) => {
+            if matches!(error.raw_os_error(), Some(nix::libc::EMFILE | nix::libc::ENFILE)) {
+                std::thread::sleep(NO_DESCRIPTOR);
+            }
+            None
+        }
+    }
 }
 
 fn signals() -> std::io::Result<SignalFd> {
@@ -149,7 +164,8 @@ impl Daemon {
             match source {
                 Source::Signals if self.take_signals() => return false,
                 Source::Signals => {}
-                Source::Links => self.take_link_news(),
+                Source::Links if self.take_link_news() => return false,
+                Source::Links => {}
                 Source::Ended => self.take_ended(),
                 Source::Rules => self.take_rule_news(),
                 Source::Dhcp => {
@@ -221,13 +237,20 @@ impl Daemon {
         false
     }
 
-    fn take_link_news(&mut self) {
+    /// True if the network itself is gone, which ends the daemon: whoever still wants it starts it anew.
+    fn take_link_news(&mut self) -> bool {
         let changes = self.doors.link_news.read();
+        let main = self.up.segment.as_ref().map(Segment::main_link);
         for index in changes.gone {
+            if let Some((_, name)) = main.as_ref().filter(|(main, _)| *main == index) {
+                self.log.error(format!("ending: somebody took the interface `{name}` away"));
+                return true;
+            }
             if let Some(dhcp) = &mut self.up.dhcp {
                 dhcp.port_closed(index);
             }
         }
+        false
     }
 
     fn take_rule_news(&mut self) {
@@ -292,7 +315,7 @@ impl Daemon {
     }
 
     fn accept_client(&mut self) {
-        let Ok((socket, _)) = self.doors.stream.accept() else { return };
+        let Some(socket) = accepted(self.doors.stream.accept()) else { return };
         let number = socket.as_raw_fd();
         self.log.info(format!("Accepted a connection (fd {number})"));
         if let Err(error) = self.serve_client(socket) {
@@ -338,7 +361,7 @@ impl Daemon {
     }
 
     fn accept_borrower(&mut self) {
-        let Ok((mut connection, _)) = self.doors.taps.accept() else { return };
+        let Some(mut connection) = accepted(self.doors.taps.accept()) else { return };
         match self.lend(&connection) {
             Ok(port) => {
                 self.log.info(format!("Handed out `{}`", port.name));
@@ -383,12 +406,13 @@ impl Daemon {
     /// Whether SIGUSR1 asked to end, and nobody is here any more.
     fn ends_unused(&mut self) -> bool {
         let Some(until) = self.unused_until else { return false };
-        let ports = self.up.segment.as_ref().map_or(0, |segment| segment.ports(&mut self.up.links).len());
-        if self.clients == 0 && self.lent.is_empty() && ports == 0 {
+        let has_ports = self.up.segment.as_ref().is_some_and(|segment| segment.has_ports(&mut self.up.links));
+        if self.clients == 0 && self.lent.is_empty() && !has_ports {
             self.log.info("Ending: no machine is connected");
             return true;
         }
         if Instant::now() >= until {
+            let ports = self.up.segment.as_ref().map_or(0, |segment| segment.ports(&mut self.up.links).len());
             self.log.info(format!("Staying: {} connections, {ports} ports in use", self.clients));
             self.unused_until = None;
         }

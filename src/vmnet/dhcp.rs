@@ -164,7 +164,9 @@ impl Dhcp {
                 return self.log.debug(format!("not a DHCP message from {}: {error}", datagram.from_mac));
             }
         };
-        // Some stations speak for another hardware address than the one they send from; what the bridge saw is the latter.
+        if query.mac != datagram.from_mac {
+            return self.log.debug(format!("{} speaks for {}: not answered", datagram.from_mac, query.mac));
+        }
         let port = links.port_of(self.bridge.index, datagram.from_mac);
         let name_servers = if self.shared { name_servers() } else { Vec::new() };
         let now = unix_seconds(SystemTime::now());

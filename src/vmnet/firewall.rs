@@ -17,6 +17,9 @@ use super::tools;
 /// `1 << (NFNLGRP_NFTABLES - 1)`.
 const RULESET_NEWS: u32 = 1 << 6;
 
+/// Bridges of containers: Docker's two kinds, Podman's.
+const CONTAINERS: [&str; 3] = ["docker0", "br-*", "podman*"];
+
 /// The table of one network.
 #[derive(Debug)]
 pub struct Firewall {
@@ -37,7 +40,7 @@ impl Firewall {
 
     /// Makes sure that the table is there and whole; true if it had to be written again.
     pub fn assert(&mut self) -> Result<bool, Error> {
-        if self.list()? == self.listed {
+        if !self.listed.is_empty() && self.list()? == self.listed {
             return Ok(false);
         }
         self.write()?;
@@ -46,7 +49,10 @@ impl Firewall {
 
     fn write(&mut self) -> Result<(), Error> {
         tools::call_checked("nft", &["-f", "-"], &self.script).map_err(Error::Firewall)?;
-        self.listed = self.list()?;
+        // Only the first time: somebody may have changed it again by now.
+        if self.listed.is_empty() {
+            self.listed = self.list()?;
+        }
         Ok(())
     }
 
@@ -66,9 +72,19 @@ pub fn remove(bridge: &str) -> Result<(), Error> {
     tools::call_checked("nft", &["-f", "-"], &script).map(drop).map_err(Error::Firewall)
 }
 
-/// Names of tables have no `-` in them: nft reads some words with it as numbers.
+/// Names of tables have no `-` in them: nft reads some words with it as numbers. No two bridges have the same, because the names of networks have
+/// letters or digits on both sides of each `-`, `_` and `.`.
 fn table_name(bridge: &str) -> String {
-    bridge.replace(['-', '.'], "_")
+    let mut table = String::new();
+    for letter in bridge.chars() {
+        match letter {
+            '-' => table.push('_'),
+            '_' => table.push_str("__"),
+            '.' => table.push_str("___"),
+            letter => table.push(letter),
+        }
+    }
+    table
 }
 
 fn script(table: &str, network: &Own) -> String {
@@ -80,6 +96,11 @@ fn script(table: &str, network: &Own) -> String {
         // Out: only with an address that comes back here. In: only answers, and what a rule of the host's sends on (DNAT).
         script.push_str(&format!("    iifname \"{bridge}\" ip saddr != {subnet} drop\n"));
         script.push_str(&format!("    iifname \"{bridge}\" meta nfproto ipv6 drop\n"));
+        // To the ports that containers publish, and not past them: our accept elsewhere comes before the rules that part them from each other.
+        script.push_str(&format!("    iifname \"{bridge}\" ct status dnat accept\n"));
+        for others in CONTAINERS {
+            script.push_str(&format!("    iifname \"{bridge}\" oifname \"{others}\" drop\n"));
+        }
         script.push_str(&format!("    oifname \"{bridge}\" ct state established,related accept\n"));
         script.push_str(&format!("    oifname \"{bridge}\" ct status dnat accept\n"));
     } else {
@@ -122,5 +143,22 @@ impl RulesetNews {
 impl AsFd for RulesetNews {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.netlink.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_bridges_share_a_table() {
+        let names =
+            ["a-b", "a.b", "a_b", "a-b-c", "a-b.c", "a.b-c", "a_b-c", "a-b_c", "a_b_c", "a.b_c", "ab"];
+        let tables: std::collections::BTreeSet<String> = names.into_iter().map(table_name).collect();
+        assert_eq!(tables.len(), names.len());
+        assert_eq!(table_name("lima-shared"), "lima_shared");
+        assert!(
+            tables.iter().all(|table| table.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
+        );
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! - Docker: chain `DOCKER-USER`; ufw: chain `ufw-user-forward` (where its route rules are). Both of iptables, in either of its two kinds. What is
 //!   put there lives in the kernel only: a reload takes it away, which shows as news of the ruleset, and it is put back.
-//! - firewalld: the bridge joins the zone `trusted` until it is reloaded.
+//! - firewalld: the bridge joins the zone `nm-shared`, which is made for networks of machines, until it is reloaded.
 //!
 //! A forward chain of anybody else that drops what it does not know is named in a warning, with the command that mends it.
 
@@ -81,7 +81,7 @@ pub fn close(bridge: &str) -> Vec<String> {
             // Not in the zone: nothing to take away.
             Gate::Firewalld => drop(tools::call(
                 "firewall-cmd",
-                &["-q", "--zone=trusted", &format!("--remove-interface={bridge}")],
+                &["-q", "--zone=nm-shared", &format!("--remove-interface={bridge}")],
             )),
         }
     }
@@ -90,16 +90,16 @@ pub fn close(bridge: &str) -> Vec<String> {
 
 fn open_firewalld(network: &Own, opened: &mut Opened) {
     let bridge = &network.bridge;
-    let asked = tools::call("firewall-cmd", &["--zone=trusted", &format!("--query-interface={bridge}")]);
+    let asked = tools::call("firewall-cmd", &["--zone=nm-shared", &format!("--query-interface={bridge}")]);
     if asked.is_ok_and(|done| done.status.success()) {
         return;
     }
     match tools::call_checked(
         "firewall-cmd",
-        &["-q", "--zone=trusted", &format!("--change-interface={bridge}")],
+        &["-q", "--zone=nm-shared", &format!("--change-interface={bridge}")],
         "",
     ) {
-        Ok(_) => opened.put.push("firewalld's zone trusted".into()),
+        Ok(_) => opened.put.push("firewalld's zone nm-shared".into()),
         Err(error) => opened.warnings.push(error.to_string()),
     }
 }

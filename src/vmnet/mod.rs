@@ -53,12 +53,16 @@ use error::Error;
 use log::Log;
 use settings::Settings;
 
+/// More than all clients and devices together need.
+const MOST_DESCRIPTORS: u64 = 4096;
+
 /// Begins the remark on bridges of ours; the path of the socket follows.
 const ALIAS: &str = "socket_vmnet ";
 
 /// Runs the program with the words behind its name; gives its exit status. `debug` shows more.
 pub fn run(words: Vec<OsString>, debug: bool) -> u8 {
     let log = Log { debug };
+    forget_the_caller();
     match serve(words, log) {
         Ok(()) => 0,
         Err(error) => {
@@ -69,6 +73,19 @@ pub fn run(words: Vec<OsString>, debug: bool) -> u8 {
             error.exit_code()
         }
     }
+}
+
+/// sudo hands down the umask and the limits of whoever called it, who must not decide over a network that others use.
+fn forget_the_caller() {
+    use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    let unlimited =
+        [Resource::RLIMIT_CPU, Resource::RLIMIT_FSIZE, Resource::RLIMIT_AS, Resource::RLIMIT_DATA];
+    for limit in unlimited {
+        // Root may; where a container forbids it, its limits hold.
+        let _ = setrlimit(limit, RLIM_INFINITY, RLIM_INFINITY);
+    }
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, MOST_DESCRIPTORS, MOST_DESCRIPTORS);
 }
 
 fn serve(words: Vec<OsString>, log: Log) -> Result<(), Error> {

@@ -82,13 +82,27 @@ impl Segment {
         let _ = links.delete(index);
     }
 
+    /// The link that the network is made on: its number and its name.
+    pub fn main_link(&self) -> (u32, String) {
+        let (Segment::Bridge { bridge: link, .. } | Segment::Physical { lower: link, .. }) = self;
+        (link.index, link.name.clone())
+    }
+
+    /// Whether machines have ports; also if that cannot be found out.
+    pub fn has_ports(&self, links: &mut Links) -> bool {
+        links.all().map_or(true, |all| !self.ports_among(all).is_empty())
+    }
+
     /// The ports that machines have now.
     pub fn ports(&self, links: &mut Links) -> Vec<Link> {
+        self.ports_among(links.all().unwrap_or_default())
+    }
+
+    fn ports_among(&self, all: Vec<Link>) -> Vec<Link> {
         let (prefix, own_bridge) = match self {
             Segment::Bridge { prefix, bridge, own } => (prefix, own.then_some(bridge.index)),
             Segment::Physical { prefix, .. } => (prefix, None),
         };
-        let all = links.all().unwrap_or_default();
         let is_port = |link: &Link| {
             link.name.starts_with(prefix.as_str()) || (own_bridge.is_some() && link.master == own_bridge)
         };
@@ -187,7 +201,15 @@ fn add_macvtap(links: &mut Links, lower: &Link, prefix: &str, header: Header) ->
         }
     }
     created.map_err(failed)?;
-    let index = find(links, &name)?.index;
+    let index = match find(links, &name) {
+        Ok(link) => link.index,
+        Err(error) => {
+            if let Ok(Some(link)) = links.find(&name) {
+                let _ = links.delete(link.index);
+            }
+            return Err(error);
+        }
+    };
     let opened =
         open_macvtap(&name, header).and_then(|fd| links.set_up_for_all_multicast(index).map(|()| fd));
     match opened {
@@ -216,7 +238,9 @@ pub fn device_of(name: &str) -> std::io::Result<u64> {
 fn open_macvtap(name: &str, header: Header) -> std::io::Result<OwnedFd> {
     let device = device_of(name)?;
     // In /dev, because /run is mounted without devices.
-    let path = format!("/dev/.socket_vmnet-{}-{name}", std::process::id());
+    let path = format!("/dev/.socket_vmnet-{name}");
+    // What a run left that was killed right here.
+    state::remove(path.as_ref()).map_err(|error| std::io::Error::other(error.told()))?;
     mknod(path.as_str(), SFlag::S_IFCHR, Mode::S_IRUSR | Mode::S_IWUSR, device)?;
     let opened = tap::open(&path);
     fs::remove_file(&path)?;

@@ -51,12 +51,13 @@ pub struct PidFile {
 }
 
 impl PidFile {
-    /// Takes the lock and writes the pid. A file that nobody holds is what a crash left, whatever number is in it.
-    pub fn hold(path: &Path) -> Result<PidFile, Error> {
+    /// Takes the lock and writes the pid. A file that nobody holds is what a crash left, whatever number is in it. Only `group` can read it: whoever
+    /// can open a file can lock it.
+    pub fn hold(path: &Path, group: u32) -> Result<PidFile, Error> {
         let failed = |source| Error::File { what: "write", path: path.to_owned(), source };
         loop {
             let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).mode(0o644).custom_flags(nix::libc::O_NOFOLLOW);
+            options.read(true).write(true).create(true).mode(0o640).custom_flags(nix::libc::O_NOFOLLOW);
             let file = options.open(path).map_err(failed)?;
             let mut lock = match lock_exclusively(file) {
                 Ok(lock) => lock,
@@ -72,6 +73,9 @@ impl PidFile {
             if !there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
                 continue;
             }
+            // Of a run that was interrupted, or with other rights.
+            std::os::unix::fs::fchown(&*lock, Some(0), Some(group)).map_err(failed)?;
+            lock.set_permissions(fs::Permissions::from_mode(0o640)).map_err(failed)?;
             lock.set_len(0).map_err(failed)?;
             lock.rewind().map_err(failed)?;
             lock.write_all(std::process::id().to_string().as_bytes()).map_err(failed)?;
@@ -234,10 +238,10 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("x.pid");
         fs::write(&path, "1").unwrap();
-        let held = PidFile::hold(&path).unwrap();
+        let held = PidFile::hold(&path, 0).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), std::process::id().to_string());
         let own = std::process::id() as i32;
-        assert!(matches!(PidFile::hold(&path), Err(Error::Running { pid: Some(pid), .. }) if pid == own));
+        assert!(matches!(PidFile::hold(&path, 0), Err(Error::Running { pid: Some(pid), .. }) if pid == own));
         drop(held);
         assert!(!path.exists());
     }

@@ -38,6 +38,8 @@ pub struct Up {
     pub firewall: Option<Firewall>,
     pub dhcp: Option<Dhcp>,
     pub orphans: Vec<Orphan>,
+    /// What was said of other people's firewalls last.
+    gate_warnings: Vec<String>,
     sockets_bound: bool,
     _pid_file: PidFile,
 }
@@ -53,8 +55,8 @@ pub struct Doors {
 
 impl Up {
     /// Takes the pid file, and nothing else yet.
-    pub fn begin(settings: &Settings, log: Log) -> Result<Up, Error> {
-        let pid_file = PidFile::hold(&settings.files.pid)?;
+    pub fn begin(settings: &Settings, group: u32, log: Log) -> Result<Up, Error> {
+        let pid_file = PidFile::hold(&settings.files.pid, group)?;
         log.info(format!("Holding the pid file `{}`", settings.files.pid.display()));
         let links = Links::open().map_err(|source| Error::Kernel { what: "interfaces", source })?;
         let own = match &settings.network {
@@ -72,6 +74,7 @@ impl Up {
             firewall: None,
             dhcp: None,
             orphans: Vec::new(),
+            gate_warnings: Vec::new(),
             sockets_bound: false,
             _pid_file: pid_file,
         })
@@ -200,8 +203,10 @@ impl Up {
         for place in opened.put {
             self.log.info(format!("Put rules for `{}` into {place}", own.bridge));
         }
-        for warning in opened.warnings {
-            self.log.warn(warning);
+        // It is looked at again whenever somebody changes a rule.
+        if opened.warnings != self.gate_warnings {
+            opened.warnings.iter().for_each(|warning| self.log.warn(warning));
+            self.gate_warnings = opened.warnings;
         }
     }
 

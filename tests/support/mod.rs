@@ -8,6 +8,7 @@
 
 mod instances;
 pub(crate) mod names;
+pub(crate) mod place;
 pub(crate) mod processes;
 mod run;
 pub(crate) mod web;

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # Stands in for the daemon of a managed network: holds its pid file, takes connections at its sockets, moves no frame. What it hands out in place of
 # a tap device is told by $LIMA_TEST_WORLD/tap.json: {"file": path} or {"refuse": words}; without that file it hands out nothing.
-import array, fcntl, json, os, signal, socket, sys, threading
+import array, fcntl, grp, json, os, signal, socket, sys, threading
 
 WORLD = os.environ["LIMA_TEST_WORLD"]
 PIDFILE = next(word.split("=", 1)[1] for word in sys.argv if word.startswith("--pidfile="))
+GROUP = next(word.split("=", 1)[1] for word in sys.argv if word.startswith("--socket-group="))
 SOCKET = sys.argv[-1]
 TAPS = os.path.join(os.path.dirname(SOCKET), SOCKET.rsplit("socket_vmnet.", 1)[1] + "_tap.sock")
 made = []
@@ -21,6 +22,8 @@ def listen(path):
         os.unlink(path)
     server = socket.socket(socket.AF_UNIX)
     server.bind(path)
+    os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
+    os.chmod(path, 0o770)
     server.listen(16)
     made.append(path)
     return server

@@ -1,0 +1,219 @@
+//! Daemons of managed networks run exactly as long as instances use them.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+
+use crate::support::place::{Place, SOCKET_VMNET};
+use crate::support::processes::{lives, signal};
+use crate::support::until;
+
+const PROMISE: &str = "managed networks";
+
+fn no_daemon(place: &Place) {
+    until("the daemon is gone", || place.daemons().is_empty());
+}
+
+/// The one daemon that runs.
+#[track_caller]
+fn daemon(place: &Place) -> i32 {
+    let daemons = place.daemons();
+    assert_eq!(daemons.len(), 1, "{daemons:#?}");
+    daemons[0].pid
+}
+
+#[test]
+fn the_first_instance_starts_the_daemon_and_the_last_one_ends_it() {
+    let Some(place) = Place::new(PROMISE) else { return };
+    place.start("x", "shared");
+    let first = daemon(&place);
+    let words = [
+        SOCKET_VMNET,
+        "--pidfile=/run/lima/shared_socket_vmnet.pid",
+        "--socket-group=sudo",
+        "--vmnet-mode=shared",
+        "--vmnet-gateway=192.168.105.1",
+        "--vmnet-dhcp-end=192.168.105.254",
+        "--vmnet-mask=255.255.255.0",
+        "/run/lima/socket_vmnet.shared",
+    ];
+    assert_eq!(place.daemons()[0].words[1..], words);
+    place.start("y", "shared");
+    assert_eq!(daemon(&place), first);
+    place.limactl(&["stop", "x"]).seen().succeeded().done();
+    assert_eq!(daemon(&place), first);
+    place.limactl(&["stop", "y"]).seen().succeeded().done();
+    no_daemon(&place);
+    place.world.nothing_runs();
+}
+
+#[test]
+fn deleting_or_resetting_what_runs_ends_its_daemon() {
+    let Some(place) = Place::new(PROMISE) else { return };
+    place.start("x", "shared");
+    place.limactl(&["delete", "-f", "x"]).seen().succeeded().done();
+    no_daemon(&place);
+    place.start("y", "shared");
+    daemon(&place);
+    place.limactl(&["factory-reset", "y"]).seen().succeeded().done();
+    no_daemon(&place);
+    place.world.nothing_runs();
+}
+
+#[test]
+fn a_guest_that_powers_itself_off_ends_its_daemon() {
+    let Some(place) = Place::new(PROMISE) else { return };
+    place.start("x", "shared");
+    daemon(&place);
+    signal(place.world.vm_pid("x"), Signal::SIGTERM);
+    no_daemon(&place);
+    place.world.nothing_runs();
+}
+
+#[test]
+fn a_daemon_that_ends_at_once_is_tried_five_times_and_quoted() {
+    let Some(place) = Place::new(PROMISE) else { return };
+    place.install(
+        "#!/bin/sh\necho start >>\"$LIMA_TEST_WORLD/starts\"\necho 'ERROR| the range is taken' >&2\nexit 1\n",
+    );
+    let file = place.world.file_of("x", "");
+    let seen = place.limactl(&["start", "--network=lima:shared", &file]).seen().ended_with(1);
+    seen.says("cannot start network `shared`: its daemon ended 5 times: the range is taken (hint: see `<LH>/_networks/").done();
+    assert_eq!(fs::read_to_string(place.world.path("starts")).unwrap().lines().count(), 5);
+    place.world.nothing_runs();
+    assert_eq!(place.world.qemu_calls().len(), 0);
+}
+
+#[test]
+fn after_a_kill_of_the_agent_the_daemon_stays_for_the_vm_and_the_next_command_ends_it() {
+    let Some(place) = Place::new(PROMISE) else { return };
+    place.start("x", "shared");
+    let first = daemon(&place);
+    signal(place.world.agent_pid("x"), Signal::SIGKILL);
+    place.limactl(&["network", "reconcile"]).seen().succeeded().done();
+    assert_eq!(daemon(&place), first, "the VM uses it");
+    place.limactl(&["stop", "-f", "x"]).seen().succeeded().done();
+    no_daemon(&place);
+    place.world.nothing_runs();
+}
+
+#[test]
+fn a_daemon_that_is_killed_is_started_again() {
+    let Some(place) = Place::new(PROMISE) else { return };
+    place.start("x", "shared");
+    let first = daemon(&place);
+    signal(first, Signal::SIGKILL);
+    until("another daemon runs", || place.daemons().iter().any(|daemon| daemon.pid != first));
+    place.limactl(&["stop", "x"]).seen().succeeded().done();
+    no_daemon(&place);
+    place.world.nothing_runs();
+}
+
+#[test]
+fn a_pid_file_that_names_somebody_else_never_gets_them_a_signal() {
+    let Some(place) = Place::new(PROMISE) else { return };
+    let mut other = place.world.command("sleep").arg("1000").spawn().unwrap();
+    let pid = other.id() as i32;
+    place.world.write("run/shared_socket_vmnet.pid", &pid.to_string());
+    let seen = place.limactl(&["network", "status", "shared"]).seen().succeeded();
+    let told = format!("  daemon:  not running (its pid file names {pid}, another process)\n");
+    assert!(seen.stdout.contains(&told), "{seen:#?}");
+    place.limactl(&["network", "reconcile"]).seen().succeeded().done();
+    place.start("x", "shared");
+    daemon(&place);
+    place.limactl(&["stop", "x"]).seen().succeeded().done();
+    no_daemon(&place);
+    assert!(lives(pid));
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+#[test]
+fn a_network_in_use_is_not_deleted_and_its_users_are_named() {
+    let Some(place) = Place::new(PROMISE) else { return };
+    place.start("x", "shared");
+    let first = daemon(&place);
+    let why =
+        "`limactl network delete` currently always requires `--force` (network `shared` is used by `x`)";
+    place.limactl(&["network", "delete", "shared"]).fatal(why).run().done();
+    assert_eq!(daemon(&place), first);
+    place
+        .limactl(&["network", "delete", "-f", "shared"])
+        .seen()
+        .succeeded()
+        .says("network `shared` is used by `x`")
+        .done();
+    assert_eq!(daemon(&place), first, "it goes on until its last user is gone");
+    place.limactl(&["stop", "-f", "x"]).seen().succeeded().done();
+    no_daemon(&place);
+}
+
+#[test]
+fn the_status_of_a_network_says_who_uses_it_and_how_its_daemon_is() {
+    let Some(place) = Place::new(PROMISE) else { return };
+    let lab = "group: sudo\nnetworks: {lab: {mode: host, gateway: 10.99.0.1}, broken: {mode: bridged}}\n";
+    place.world.write("lh/_config/networks.yaml", lab);
+    let nobody = "lab (host, 10.99.0.1/24)\n  users:   none\n  daemon:  not running\n";
+    place.limactl(&["network", "status", "lab"]).stdout(nobody).run().done();
+    // A network that cannot be used does not matter to those of another one.
+    place.start("x", "lab");
+    let pid = daemon(&place);
+    let mac = place.world.json("x")["config"]["networks"][0]["macAddress"].as_str().unwrap().to_owned();
+    let leases = format!(
+        "[{{\"mac\":\"{mac}\",\"ip\":\"10.99.0.7\",\"hostname\":\"lima-x\",\"expires\":99999999999}}]"
+    );
+    place.world.write("run/lab_leases.json", &leases);
+    let used = format!(
+        "lab (host, 10.99.0.1/24)\n  users:   x\n  daemon:  running (pid <PID>), takes connections\n  lease:   10.99.0.7 {mac} x\n  nic:     lima0 of x ({mac}): ok\n"
+    );
+    let seen = place.limactl(&["network", "status", "lab"]).seen().succeeded();
+    assert_eq!(seen.stdout, used);
+    let seen = place.limactl(&["network", "status", "--json", "lab"]).seen().succeeded();
+    let seen: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
+    let expected = serde_json::json!({
+        "name": "lab", "mode": "host", "gateway": "10.99.0.1/24", "interface": "", "users": ["x"],
+        "daemon": { "alive": true, "pid": pid, "serves": true },
+        "leases": [{ "address": "10.99.0.7", "mac": mac, "hostname": "lima-x", "instance": "x" }],
+        "nics": [{ "instance": "x", "interface": "lima0", "mac": mac, "address": "10.99.0.7", "health": "ok" }],
+        "note": null, "fix": null,
+    });
+    assert_eq!(seen, expected);
+    place.limactl(&["stop", "x"]).seen().succeeded().done();
+    no_daemon(&place);
+    let file = place.world.file_of("y", "");
+    let seen = place.limactl(&["start", "--network=lima:broken", &file]).seen().ended_with(1);
+    seen.says("`broken`").done();
+}
+
+#[test]
+fn sudo_runs_what_the_rules_name_and_nothing_else() {
+    let Some(place) = Place::of_nobody(PROMISE) else { return };
+    let file = place.world.file_of("x", "");
+    let seen = place.limactl(&["start", "--network=lima:shared", &file]).seen().ended_with(1);
+    let why = "sudo does not run `/bin/mkdir -m 755 -p /run/lima`: sudo: a password is required (hint: run `limactl sudoers >etc_sudoers.d_lima && sudo install -o root -m 440 etc_sudoers.d_lima \\\"/etc/sudoers.d/lima\\\"`; `limactl sudoers --check` says what differs)";
+    seen.says(why).done();
+    let rules = place.limactl(&["sudoers"]).seen().succeeded().stdout;
+    place.world.write("sudoers.d/lima", &rules);
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o440);
+    fs::set_permissions(place.world.path("sudoers.d/lima"), mode).unwrap();
+    place.limactl(&["sudoers", "--check"]).seen().succeeded().done();
+    place.limactl(&["start", "x"]).seen().succeeded().done();
+    let pid = place.daemon("shared").expect("the daemon runs");
+    let words = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+    assert!(words.contains("\0--vmnet-mode=shared\0"), "{words:?}");
+    let sudo = ["/usr/bin/sudo", "--user", "root", "--group", "root", "--non-interactive"];
+    let stop = ["/usr/bin/pkill", "-USR1", "-L", "-F"];
+    for changed in [
+        &[&stop[..], &["/run/lima/other.pid"]].concat()[..],
+        &["/usr/bin/pkill", "-KILL", "-L", "-F", "/run/lima/shared_socket_vmnet.pid"],
+        &["/bin/mkdir", "-m", "777", "-p", "/run/lima"],
+        &[SOCKET_VMNET, "--pidfile=/etc/passwd"],
+    ] {
+        let seen = place.call(&[&sudo[..], changed].concat()).seen().ended_with(1);
+        seen.says("sudo: a password is required").done();
+    }
+    assert_eq!(place.daemon("shared"), Some(pid));
+    place.limactl(&["stop", "x"]).seen().succeeded().done();
+    until("the daemon is gone", || place.daemon("shared").is_none());
+    place.world.nothing_runs();
+}
