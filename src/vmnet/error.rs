@@ -9,7 +9,7 @@ use super::args::UsageError;
 /// Why the network cannot be made. Exit status 3 for [`Error::Running`], 1 for all others.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{0}")]
+    #[error(transparent)]
     Usage(#[from] UsageError),
     #[error("unknown vmnet mode `{0}`: it is not one of host, shared and bridged")]
     Mode(String),

@@ -247,7 +247,9 @@ impl Up {
         }
         // Machines that an earlier run left on the bridge keep it if it is only this start that failed.
         let keep = failed && self.adopted;
-        if let Some(own) = self.own.clone().filter(|_| !keep) {
+        // Rules that this start has not made are another daemon's.
+        let has_rules = self.firewall.is_some() && !keep;
+        if let Some(own) = self.own.clone().filter(|_| has_rules) {
             for failure in gates::close(&own.bridge) {
                 note(Err(Error::Firewall(crate::process::Error::ChildSaid { reason: failure })));
             }
@@ -255,7 +257,7 @@ impl Up {
         if let Some(segment) = self.segment.take().filter(|_| !keep) {
             note(segment.take_down(&mut self.links));
         }
-        if let Some(own) = self.own.clone().filter(|_| !keep) {
+        if let Some(own) = self.own.clone().filter(|_| has_rules) {
             note(firewall::remove(&own.bridge));
             if let Some(forwarding) = self.forwarding.take() {
                 match forwarding.release(&mut self.links, &own.bridge) {

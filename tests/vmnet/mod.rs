@@ -12,9 +12,12 @@
 //! Root only: the daemon refuses folders that are not root's, as they are in a user namespace. Needs `ip`, `nft`, busybox (udhcpc, ping).
 
 mod guest;
+mod hostile;
 mod outside;
 mod place;
+mod refusals;
 mod served;
+mod symbols;
 mod taps;
 
 use place::with_place;
