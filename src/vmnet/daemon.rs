@@ -17,7 +17,7 @@ use super::relay;
 use super::segment::{Port, Segment};
 use super::settings::Settings;
 use super::up::{Doors, RULES_SETTLE, Up};
-use crate::sys::tap::Header;
+use crate::sys::tap::{self, Header, OFFLOAD_SEGMENTS};
 
 /// Clients of the stream socket at a time.
 pub const MOST_CLIENTS: usize = 128;
@@ -331,7 +331,9 @@ impl Daemon {
         socket.set_nonblocking(true).map_err(kernel)?;
         let bell = self.ended_bell.try_clone().map_err(kernel)?;
         let Some(segment) = &self.up.segment else { return Ok(()) };
-        let port = segment.add_port(&mut self.up.links, Header::None)?;
+        let port = segment.add_port(&mut self.up.links, Header::Virtio)?;
+        // The relay does what a network card would. A kernel that does not let it hands out whole frames.
+        let _ = tap::set_offloads(&port.fd, OFFLOAD_SEGMENTS);
         let (log, sender, number, index) =
             (self.log, self.ended_sender.clone(), socket.as_raw_fd(), port.index);
         let follows_mac = segment.outlives();

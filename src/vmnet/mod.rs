@@ -26,6 +26,8 @@
 
 pub mod args;
 pub mod framing;
+pub mod coalesce;
+pub mod offload;
 mod checks;
 mod daemon;
 mod dhcp;

@@ -10,12 +10,15 @@ use std::os::unix::net::UnixStream;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::framing::{BadLength, LENGTH_BYTES, LONGEST, Reader};
+use super::coalesce::Coalescer;
+use super::framing::{BadLength, LENGTH_BYTES, Reader};
+use super::offload::{self, HEADER, Header, LONGEST_PIECE};
 use crate::packet::Mac;
 
 /// No more is read from the tap while this much waits for the client.
 const MOST_PENDING: usize = 64 * 1024;
-const PENDING_BUFFER: usize = MOST_PENDING + LENGTH_BYTES + LONGEST;
+/// Room for one more piece in frames, however small those are.
+const PENDING_BUFFER: usize = MOST_PENDING + 2 * LONGEST_PIECE;
 /// How many reads of one side come before the other side is looked at.
 const TURN: usize = 64;
 
@@ -32,7 +35,7 @@ pub enum Ended {
     Tap(io::Error),
 }
 
-/// Relays until one of both sides ends. `socket` and `tap` must not block. With `follows_mac` the device gets the hardware address that the
+/// Relays until one of both sides ends. `socket` and `tap` must not block; frames on `tap` have a header. With `follows_mac` the device gets the hardware address that the
 /// client sends from: what is for other addresses does not arrive at a macvtap device.
 pub fn run(socket: UnixStream, tap: OwnedFd, follows_mac: bool) -> Ended {
     let reader = Reader::default();
@@ -40,6 +43,9 @@ pub fn run(socket: UnixStream, tap: OwnedFd, follows_mac: bool) -> Ended {
         socket,
         tap: tap.into(),
         reader,
+        coalescer: Coalescer::default(),
+        piece: vec![0; HEADER + LONGEST_PIECE].into(),
+        room: Vec::new(),
         pending: vec![0; PENDING_BUFFER].into(),
         held: 0,
         sent: 0,
@@ -57,6 +63,10 @@ struct Relay {
     socket: UnixStream,
     tap: std::fs::File,
     reader: Reader,
+    coalescer: Coalescer,
+    /// What the tap gave, and where frames are made of it.
+    piece: Box<[u8]>,
+    room: Vec<u8>,
     /// Whole messages for the client in its first `held` bytes, of which the first `sent` are gone already.
     pending: Box<[u8]>,
     held: usize,
@@ -102,21 +112,21 @@ impl Relay {
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(Ended::HungUp),
             Err(error) => return Err(Ended::Socket(error)),
         }
+        let (tap, mut gone) = (&self.tap, None);
+        let mut write = |piece: &[u8]| match (&*tap).write(piece) {
+            // The device was taken away.
+            Err(error) if error.raw_os_error() == Some(nix::libc::EBADFD) => gone = Some(error),
+            // A frame that is none, or no room for it: networks lose frames.
+            Ok(_) | Err(_) => {}
+        };
         while let Some(frame) = self.reader.next_frame()? {
             if self.follows_mac {
-                follow(&self.tap, &mut self.mac, frame);
+                follow(tap, &mut self.mac, frame);
             }
-            match self.tap.write(frame) {
-                Ok(_) => {}
-                // The device was taken away.
-                Err(error) if error.raw_os_error() == Some(nix::libc::EBADFD) => {
-                    return Err(Ended::Tap(error));
-                }
-                // This frame is not one, or there is no room for it: networks lose frames.
-                Err(_) => {}
-            }
+            self.coalescer.push(frame, &mut write);
         }
-        Ok(())
+        self.coalescer.flush(&mut write);
+        gone.map_or(Ok(()), |error| Err(Ended::Tap(error)))
     }
 
     fn read_bridge(&mut self) -> Result<(), Ended> {
@@ -124,16 +134,25 @@ impl Relay {
             if self.held >= MOST_PENDING {
                 break;
             }
-            let message = &mut self.pending[self.held..];
-            match self.tap.read(&mut message[LENGTH_BYTES..]) {
+            let length = match self.tap.read(&mut self.piece) {
                 Ok(0) => return Err(Ended::Tap(io::Error::from(io::ErrorKind::UnexpectedEof))),
-                Ok(length) => {
-                    message[..LENGTH_BYTES].copy_from_slice(&(length as u32).to_be_bytes());
-                    self.held += LENGTH_BYTES + length;
-                }
+                Ok(length) => length,
                 Err(error) if is_later(&error) => break,
                 Err(error) => return Err(Ended::Tap(error)),
-            }
+            };
+            let Some((header, piece)) = self.piece[..length].split_first_chunk_mut::<HEADER>() else {
+                continue;
+            };
+            let (pending, held) = (&mut self.pending, &mut self.held);
+            offload::frames(Header::read(header), piece, &mut self.room, |frame| {
+                let end = *held + LENGTH_BYTES + frame.len();
+                // Segments so small that they do not fit are lost, as on any network.
+                if let Some(message) = pending.get_mut(*held..end) {
+                    message[..LENGTH_BYTES].copy_from_slice(&(frame.len() as u32).to_be_bytes());
+                    message[LENGTH_BYTES..].copy_from_slice(frame);
+                    *held = end;
+                }
+            });
         }
         self.flush()
     }
