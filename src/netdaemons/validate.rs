@@ -160,6 +160,17 @@ impl Field {
             Field::Sudoers => "sudoers",
         }
     }
+
+    /// What networks.yaml has by default.
+    fn usual(self, os: HostOs) -> &'static str {
+        match (self, os) {
+            (Field::SocketVmnet, _) => "/opt/socket_vmnet/bin/socket_vmnet",
+            (Field::VarRun, HostOs::Linux) => "/run/lima",
+            (Field::VarRun, HostOs::MacOs) => "/private/var/run/lima",
+            (Field::Sudoers, HostOs::Linux) => "/etc/sudoers.d/lima",
+            (Field::Sudoers, HostOs::MacOs) => "/private/etc/sudoers.d/lima",
+        }
+    }
 }
 
 /// Everything that must hold before a rule is printed or a command of root's is run. The first fault is told; the program's absence last, because it
@@ -257,7 +268,9 @@ impl Judge<'_> {
         for place in path.ancestors() {
             let is_leaf = place == path;
             match self.look.look(place) {
-                Ok(stat) => self.judge(place, stat, is_leaf && self.field != Field::VarRun)?,
+                Ok(stat) => self
+                    .judge(place, stat, is_leaf && self.field != Field::VarRun)
+                    .map_err(|insecure| self.elsewhere(text, insecure))?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => found = Found::Missing,
                 // Directories above it were made by root for root; that they are is seen further up.
                 Err(error)
@@ -266,6 +279,26 @@ impl Judge<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// A directory of the user's own choice may be everybody's, as `/tmp`, or somebody's home: nobody is told to take it from them.
+    fn elsewhere(&self, text: &str, insecure: Insecure) -> Insecure {
+        let usual = self.field.usual(self.system.os);
+        let is_theirs = matches!(
+            insecure.fault,
+            Fault::Owner { what: "dir", .. }
+                | Fault::GroupWritable { what: "dir", .. }
+                | Fault::WorldWritable { what: "dir" }
+                | Fault::NotEnterable
+        );
+        if text == usual || !is_theirs {
+            return insecure;
+        }
+        let mend = format!(
+            "name a place that only root can change in `paths.{}` of networks.yaml; the usual one is `{usual}`",
+            self.field.name()
+        );
+        Insecure { mend, ..insecure }
     }
 
     fn check_form(&self, text: &str) -> Result<(), Fault> {

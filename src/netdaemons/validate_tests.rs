@@ -96,6 +96,25 @@ fn every_fault_names_the_path_and_what_mends_it() {
 }
 
 #[test]
+fn nobody_is_told_to_take_a_directory_from_those_whose_it_is() {
+    let told = |path: &str, place: &str, stat: Stat| {
+        let text = format!("paths: {{varRun: {path}}}");
+        check_with(&test_linux(), &test_defaults(), &text, &[(place, stat)]).unwrap_err()
+    };
+    let hint = "(hint: name a place that only root can change in `paths.varRun` of networks.yaml; the usual one is `/run/lima`)";
+    let shared = Stat { mode: 0o1777, ..DIRECTORY };
+    for path in ["/tmp", "/tmp/lima"] {
+        assert_eq!(
+            told(path, "/tmp", shared),
+            format!("networks.yaml field `paths.varRun` error: dir `/tmp` is world-writable {hint}")
+        );
+    }
+    let home = Stat { uid: 1000, ..DIRECTORY };
+    assert!(told("/home/me/run", "/home/me", home).ends_with(hint));
+    assert!(told("/home/me", "/home/me", home).ends_with(hint));
+}
+
+#[test]
 fn the_program_must_be_one_and_be_there() {
     let not_program = Stat { mode: 0o644, ..PROGRAM };
     assert!(on_linux(&[(DAEMON, not_program)]).unwrap_err().contains("is not an executable file"));
