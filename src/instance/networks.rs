@@ -13,6 +13,7 @@ use crate::config::{Config, HostFacts, HostOs};
 use crate::home::{Home, Intent};
 use crate::netdaemons::{self, Supervisor, System};
 use crate::process::words;
+use crate::ssh::quote;
 
 /// How this program is called in hints.
 pub const LIMACTL: &str = "limactl";
@@ -76,8 +77,20 @@ pub fn install_command(limactl: &Path, networks: &ManagedNetworks, host: &HostFa
     let to = &networks.socket_vmnet;
     match host.os {
         HostOs::Linux => {
-            let from = limactl.with_file_name("socket_vmnet");
-            format!("run `sudo install -D -o root -g root -m 755 {} {to}`", from.display())
+            let install = |from: &Path| {
+                format!(
+                    "`sudo install -D -o root -g root -m 755 {} {to}`",
+                    quote(&from.display().to_string())
+                )
+            };
+            // Cargo puts both into one directory; limactl alone may have been copied to another one since.
+            let beside = limactl.with_file_name("socket_vmnet");
+            if beside.exists() {
+                format!("run {}", install(&beside))
+            } else {
+                let built = install(Path::new("target/release/socket_vmnet"));
+                format!("run {built} where limactl was built; `cargo build --release` makes it there")
+            }
         }
         HostOs::MacOs => {
             let directory = Path::new(to).parent().unwrap_or(Path::new("/")).display().to_string();
@@ -146,4 +159,34 @@ pub fn users(home: &Home, host: &HostFacts, network: &str) -> Vec<String> {
     users.sort();
     users.dedup();
     users
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::managed::test_defaults;
+    use crate::config::networks::new_file;
+
+    #[test]
+    fn the_daemon_is_installed_from_beside_limactl_or_else_from_where_it_is_built() {
+        let networks =
+            ManagedNetworks::read(&new_file(&test_defaults()), &test_defaults(), HostOs::Linux).unwrap();
+        let host = HostFacts { os: HostOs::Linux, ..crate::config::host::test_facts() };
+        let folder = tempfile::tempdir().unwrap();
+        let limactl = folder.path().join("my bin/limactl");
+        std::fs::create_dir(limactl.parent().unwrap()).unwrap();
+        let to = "/opt/socket_vmnet/bin/socket_vmnet";
+        assert_eq!(
+            install_command(&limactl, &networks, &host),
+            format!(
+                "run `sudo install -D -o root -g root -m 755 target/release/socket_vmnet {to}` where limactl was built; `cargo build --release` makes it there"
+            )
+        );
+        let beside = limactl.with_file_name("socket_vmnet");
+        std::fs::write(&beside, "").unwrap();
+        assert_eq!(
+            install_command(&limactl, &networks, &host),
+            format!("run `sudo install -D -o root -g root -m 755 '{}' {to}`", beside.display())
+        );
+    }
 }
