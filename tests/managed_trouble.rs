@@ -189,7 +189,10 @@ fn rules_that_cannot_be_read_are_proved_by_what_sudo_lists() {
     place.limactl(&["sudoers", "--check"]).stdout(good).run().done();
     install(&rules.replace("192.168.105.254", "192.168.105.9"));
     let seen = place.limactl(&["sudoers", "--check"]).seen().ended_with(1);
-    seen.says("sudo wants a password for: /opt/socket_vmnet/bin/socket_vmnet --pidfile=/run/lima/shared_socket_vmnet.pid").done();
+    seen.says("sudo wants a password for: /opt/socket_vmnet/bin/socket_vmnet --pidfile=/run/lima/shared_socket_vmnet.pid")
+        .says("sudoers file `/etc/sudoers.d/lima` is out of sync and must be regenerated (Hint: run `limactl sudoers >etc_sudoers.d_lima && sudo install -o root -m 440 etc_sudoers.d_lima ")
+        .says("`limactl sudoers | sudo diff /etc/sudoers.d/lima -` shows the lines that differ")
+        .done();
     install(&rules.replace("NOPASSWD:", ""));
     let seen = place.limactl(&["sudoers", "--check"]).seen().ended_with(1);
     assert_eq!(seen.stderr.matches("sudo wants a password for: ").count(), 7, "{seen:#?}");

@@ -87,7 +87,9 @@ fn check(file: &str, wanted: &str, networks: &ManagedNetworks, system: &System) 
                     for command in commands {
                         tracing::error!("sudo wants a password for: {command}");
                     }
-                    Err(unread(&error))
+                    anyhow::bail!(
+                        "sudoers file `{file}` is out of sync and must be regenerated {hint}; only root can read it: `limactl sudoers | sudo diff {file} -` shows the lines that differ"
+                    )
                 }
             };
         }
