@@ -74,12 +74,20 @@ fn a_guest_that_powers_itself_off_ends_its_daemon() {
 fn a_daemon_that_ends_at_once_is_tried_five_times_and_quoted() {
     let Some(place) = Place::new(PROMISE) else { return };
     place.install(
-        "#!/bin/sh\necho start >>\"$LIMA_TEST_WORLD/starts\"\necho 'ERROR| the range is taken' >&2\nexit 1\n",
+        "#!/bin/sh\necho start >>\"$LIMA_TEST_WORLD/starts\"\necho 'ERROR| the range is taken' >&2\necho 'ERROR| hint: choose another' >&2\nexit 1\n",
     );
     let file = place.world.file_of("x", "");
     let seen = place.limactl(&["start", "--network=lima:shared", &file]).seen().ended_with(1);
-    seen.says("cannot start network `shared`: its daemon ended 5 times: the range is taken (hint: see `<LH>/_networks/").done();
+    seen.says("cannot start network `shared`: its daemon ended 5 times: the range is taken (hint: choose another) (hint: see `<LH>/_networks/").done();
     assert_eq!(fs::read_to_string(place.world.path("starts")).unwrap().lines().count(), 5);
+    let status = || place.limactl(&["network", "status", "shared"]).seen().succeeded().stdout;
+    let told =
+        "  fix:     its daemon failed when it was started last: the range is taken (hint: choose another)\n";
+    assert!(status().ends_with(told), "{}", status());
+    // Whoever has changed the file since may have mended it.
+    let yaml = place.world.path("lh/_config/networks.yaml");
+    fs::write(&yaml, fs::read_to_string(&yaml).unwrap() + "# mended\n").unwrap();
+    assert!(!status().contains("fix:"), "{}", status());
     place.world.nothing_runs();
     assert_eq!(place.world.qemu_calls().len(), 0);
 }

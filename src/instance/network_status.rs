@@ -112,7 +112,11 @@ fn managed(
             ..nic.clone()
         })
         .collect();
-    let log = std::fs::read_to_string(context.home.network_log(&network.name, "stderr")).unwrap_or_default();
+    let log_path = context.home.network_log(&network.name, "stderr");
+    let log = std::fs::read_to_string(&log_path).unwrap_or_default();
+    // What was changed since may have mended it.
+    let changed = |path: &std::path::Path| std::fs::metadata(path).and_then(|data| data.modified()).ok();
+    let is_current = changed(&log_path) > changed(&context.home.networks_yaml());
     let table = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
     let install = install_command(&context.executable, networks, &context.host);
     let setup = validate::check(networks, system, &ThisMachine, Some(install))
@@ -128,6 +132,7 @@ fn managed(
         clashes: addresses.map(|own| diagnosis::clashes(&table, own, daemon.is_alive())).unwrap_or_default(),
         warnings: if daemon.is_alive() { diagnosis::warnings(&log) } else { Vec::new() },
         last_words: if log.trim().is_empty() { String::new() } else { daemon::last_words(&log) },
+        failure: diagnosis::failure(&log).filter(|_| is_current),
         nics: own_nics.clone(),
     };
     let owner =

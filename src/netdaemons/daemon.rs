@@ -107,8 +107,21 @@ pub fn last_words(log: &str) -> String {
     match (errors.as_slice(), lines.last()) {
         ([], None) => "it said nothing".to_owned(),
         ([], Some(last)) => (*last).to_owned(),
-        (errors, _) => errors[errors.len().saturating_sub(3)..].join("; "),
+        (errors, _) => sentence(&errors[errors.len().saturating_sub(3)..]),
     }
+}
+
+/// One line of several, the daemon's hint in the form of ours.
+fn sentence(errors: &[&str]) -> String {
+    let mut text = String::new();
+    for error in errors {
+        match error.strip_prefix("hint: ") {
+            Some(hint) => text.push_str(&format!(" (hint: {hint})")),
+            None if text.is_empty() => text.push_str(error),
+            None => text.push_str(&format!("; {error}")),
+        }
+    }
+    text.trim_start().to_owned()
 }
 
 #[cfg(test)]
@@ -176,6 +189,7 @@ mod tests {
             last_words("INFO | x\nERROR| vmnet_start_interface: failure\nERROR| start: No\n\n"),
             "vmnet_start_interface: failure; start: No"
         );
+        assert_eq!(last_words("ERROR| no nft\nERROR| hint: install it\n"), "no nft (hint: install it)");
         assert_eq!(last_words("a\nb\n"), "b");
         assert_eq!(last_words(""), "it said nothing");
     }

@@ -24,6 +24,8 @@ pub struct Findings {
     pub warnings: Vec<String>,
     /// The last reason for which the daemon ended, if it was started and does not live.
     pub last_words: String,
+    /// Why its last start failed, if it did and networks.yaml has not changed since.
+    pub failure: Option<String>,
     pub nics: Vec<Nic>,
 }
 
@@ -102,6 +104,12 @@ pub fn first_to_fix(found: &Findings) -> Option<String> {
                 "its daemon does not run{why} (hint: run `limactl network reconcile`, which starts it or says why not)"
             ));
         }
+        (Daemon::Absent | Daemon::Foreign { .. }, _) if found.failure.is_some() => {
+            return found
+                .failure
+                .as_ref()
+                .map(|why| format!("its daemon failed when it was started last: {why}"));
+        }
         _ => {}
     }
     if let Some(warning) = found.warnings.last() {
@@ -128,6 +136,11 @@ fn last(warnings: &[String]) -> String {
 pub fn warnings(log: &str) -> Vec<String> {
     let warning = |line: &str| Some(line.trim().strip_prefix("WARN |")?.trim().to_owned());
     log.lines().filter_map(warning).collect()
+}
+
+/// The reason for which a daemon's last start failed, in the words of its log, which begins anew with each start.
+pub fn failure(log: &str) -> Option<String> {
+    log.lines().any(|line| line.trim().starts_with("ERROR|")).then(|| super::daemon::last_words(log))
 }
 
 /// Routes of the host into the network's addresses beside its own, from the kernel's table (`/proc/net/route`). A daemon that runs has one
@@ -172,6 +185,7 @@ mod tests {
             clashes: Vec::new(),
             warnings: Vec::new(),
             last_words: String::new(),
+            failure: None,
             nics: vec![nic(Some(Ipv4Addr::new(192, 168, 105, 2)))],
         }
     }
@@ -229,6 +243,26 @@ mod tests {
             ..fine()
         };
         assert_eq!(first_to_fix(&found), None);
+    }
+
+    #[test]
+    fn why_a_start_failed_is_told_when_it_is_over() {
+        let log = "INFO | Holding the pid file `/run/x`\nERROR| there is no interface `en9`\n";
+        assert_eq!(failure("INFO | Listening at `/run/x`\n"), None);
+        let found = Findings {
+            users: Vec::new(),
+            daemon: Daemon::Absent,
+            serves: Ok(false),
+            failure: failure(log),
+            nics: Vec::new(),
+            ..fine()
+        };
+        let told = "its daemon failed when it was started last: there is no interface `en9`";
+        assert_eq!(first_to_fix(&found).as_deref(), Some(told));
+        assert_eq!(
+            first_to_fix(&Findings { daemon: Daemon::Alive { pid: 7 }, serves: Ok(true), ..found }),
+            None
+        );
     }
 
     #[test]

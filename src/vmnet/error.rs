@@ -134,7 +134,9 @@ impl Error {
             Error::Tool(tool) => {
                 format!("install it; on Debian and Ubuntu: `apt-get install {}`", package(tool))
             }
-            Error::NoInterface(_) => "run `ip -brief link` and set `interface:` in networks.yaml".into(),
+            Error::NoInterface(_) | Error::NotEthernet(_) => {
+                "run `ip -brief link` and set `interface:` in networks.yaml".into()
+            }
             Error::Wireless(_) => "use a wired interface, or the network `shared`".into(),
             Error::Enslaved { bridge, .. } => format!("set `interface: {bridge}` in networks.yaml"),
             Error::ForeignInterface(name) => format!("run `ip link delete {name}` if nobody needs it"),
