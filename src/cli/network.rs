@@ -166,6 +166,11 @@ fn create(args: &CreateArgs, context: &Context) -> Outcome {
     }
     let new = NewNetwork::new(name, mode, gateway, interface)?;
     context.home.change_networks(facts, |text| networks::add(text, &new))?;
+    if mode == "user-v2" {
+        tracing::warn!(
+            "No instance can join `{name}` yet: networks of the mode `user-v2` are not supported by this version (hint: `limactl network create --mode=shared` makes one that the host can reach)"
+        );
+    }
     Ok(())
 }
 
