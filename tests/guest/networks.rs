@@ -174,6 +174,7 @@ pub(super) fn two_guests(folder: &Path) {
     addressed(&mut promises, &place);
     named(&mut promises, &place);
     bridged(&mut promises, &place);
+    whole(&mut promises, &place);
     killed(&mut promises, &place);
     cut(&mut promises, &place, own);
     stopped(&mut promises, &place);
@@ -269,6 +270,61 @@ fn bridged(promises: &mut Promises, place: &Place) {
     });
 }
 
+/// Fetches a file from the web server at a URL, and prints its digest.
+const FETCH: &str = r#"
+import hashlib, sys, urllib.request
+digest = hashlib.sha256()
+with urllib.request.urlopen(sys.argv[1]) as source, open("bulk", "wb") as target:
+    while block := source.read(1 << 18):
+        digest.update(block)
+        target.write(block)
+print(digest.hexdigest())
+"#;
+
+/// Serves this directory at an address, `::` for all of both families, and prints the server's number.
+fn serve(address: &str) -> String {
+    format!("python3 -m http.server --bind {address} 8000 >/dev/null 2>&1 </dev/null & echo $!")
+}
+
+/// The stream socket's daemon cuts large TCP segments and joins small ones: what a guest gets must be what was sent.
+fn whole(promises: &mut Promises, place: &Place) {
+    let (a, b) = (place.address("a", "lima2"), place.address("b", "lima2"));
+    promises.keep("bulk data comes whole through a NIC on a socket, both ways and between guests", || {
+        let fetch = |url: &str| format!("python3 -c '{FETCH}' 'http://{url}:8000/bulk'");
+        let digest = place.host_says("head -c 32M /dev/urandom >bulk; sha256sum bulk | cut -d' ' -f1");
+        let server = place.host_says(&serve("192.168.107.1"));
+        answers(place, "192.168.107.1");
+        assert_eq!(place.guest_says("b", &fetch("192.168.107.1")), digest, "from the host to `b`");
+        place.host_says(&format!("kill {server}"));
+        let server = place.guest_says("b", &serve("::"));
+        answers(place, &b);
+        assert_eq!(place.host_says(&fetch(&b)), digest, "from `b` to the host");
+        assert_eq!(place.guest_says("a", &fetch(&b)), digest, "from `b` to `a`");
+        let b6 =
+            place.guest_says("b", "ip -6 -o addr show dev lima2 scope link | sed 's/.* inet6 //; s,/.*,,'");
+        assert_eq!(
+            place.guest_says("a", &fetch(&format!("[{b6}%lima2]"))),
+            digest,
+            "from `b` to `a` by IPv6"
+        );
+        place.guest_says("b", &format!("kill {server}; rm bulk"));
+    });
+    promises.keep("frames of every length come through a NIC on a socket, and no checksum is wrong", || {
+        for length in ["0", "1", "1471", "1472", "1473", "20000"] {
+            place.guest_says("a", &format!("ping -c 2 -W 20 -s {length} {b}"));
+            place.guest_says("b", &format!("ping -c 2 -W 20 -s {length} {a}"));
+        }
+        let wrong = "nstat -asz TcpInErrs TcpInCsumErrors IpInHdrErrors UdpInCsumErrors IcmpInCsumErrors | awk '$2 > 0 { print $1, $2 }'";
+        let wrong = [place.guest_says("a", wrong), place.guest_says("b", wrong), place.host_says(wrong)];
+        assert_eq!(wrong, ["", "", ""]);
+    });
+}
+
+fn answers(place: &Place, address: &str) {
+    let script = format!("exec 3<>/dev/tcp/{address}/8000 && echo yes");
+    until(&format!("a web server answers at {address}"), || place.host_says(&script) == "yes");
+}
+
 /// The daemons die by a signal that nobody can catch.
 fn killed(promises: &mut Promises, place: &Place) {
     promises.keep("guests on taps do not notice that the daemon was killed, and it is back", || {
@@ -295,7 +351,11 @@ fn cut(promises: &mut Promises, place: &Place, own: i32) {
             until("the NIC is cut", || place.nics("a")[2]["connected"] == false);
             place.start_own();
             if place.qemu_reconnects() {
-                until("QEMU is connected again", || place.nics("a")[2]["connected"] == true);
+                for name in ["a", "b"] {
+                    until("QEMU is connected again", || place.nics(name)[2]["connected"] == true);
+                }
+                let address = place.address("b", "lima2");
+                place.guest_says("a", &format!("ping -c 2 -W 20 {address}"));
             } else {
                 let log = std::fs::read_to_string(place.world.instance_file("a", "ha.stderr.log")).unwrap();
                 assert_eq!(log.matches("NIC `lima2` is cut: ").count(), 1, "{log}");
