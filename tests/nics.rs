@@ -153,6 +153,23 @@ fn a_network_that_nobody_serves_is_an_error_and_nothing_is_left_running() {
     }
 }
 
+#[test]
+fn a_socket_that_nobody_listens_at_is_told_of_and_used_as_soon_as_somebody_does() {
+    let world = World::new();
+    world.write("qemu-version", "10.0.0\n");
+    let socket = world.path("s");
+    drop(Daemon::at(&socket));
+    assert!(socket.exists(), "it was left by a daemon that is gone");
+    let file = world.file_of("x", &format!("networks: [{{socket: \"{}\"}}]\n", socket.display()));
+    let seen = world.limactl(["start", &file]).seen().succeeded();
+    let told = "NIC `lima0` is not connected to its network at `<W>/s`: QEMU tries until somebody takes connections there (hint: start the daemon of that network)";
+    seen.says(told).says("READY. ").done();
+    let daemon = Daemon::at(&socket);
+    assert_eq!(daemon.hears(), "hello from net1");
+    until("the NIC is connected", || nics(&world, "x")[0]["connected"] == true);
+    world.works_again_from_running("x");
+}
+
 /// A network `lab` with a stand-in for its daemon. The machine's `/run/lima` and `/opt` are the World's for whatever is called through this.
 struct Lab<'a> {
     world: &'a World,

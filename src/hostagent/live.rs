@@ -14,6 +14,7 @@ use super::emitter::Emitter;
 use super::event::Status;
 use super::launch::{cause, launch};
 use super::neighbours;
+use super::nics::Nics;
 use super::prepare::{Claim, Prepared, static_hosts};
 use super::requirements::Requirements;
 use super::screenshot::Screen;
@@ -80,6 +81,7 @@ pub(super) async fn live(
         sender,
         inbox,
         requirements: Rc::new(prepared.requirements),
+        nics: prepared.nics.clone(),
         known,
         serial_log: claim.dir.serial_log(),
         progress: request.progress,
@@ -158,6 +160,7 @@ struct Agent {
     sender: mpsc::UnboundedSender<Event>,
     inbox: mpsc::UnboundedReceiver<Event>,
     requirements: Rc<Requirements>,
+    nics: Nics,
     known: Rc<RefCell<Known>>,
     serial_log: PathBuf,
     progress: bool,
@@ -221,7 +224,7 @@ impl Agent {
         let (requirements, known, sender) =
             (self.requirements.clone(), self.known.clone(), self.sender.clone());
         let progress = self.progress.then(|| self.emitter.clone());
-        let clock_asked = self.clock_asked.take();
+        let (clock_asked, nics) = (self.clock_asked.take(), self.nics.clone());
         self.booting.push(Task(tokio::task::spawn_local(async move {
             let mut master = None;
             let mut relay = None;
@@ -239,6 +242,7 @@ impl Agent {
             for what in &outcome.failed_scripts {
                 tracing::warn!("A script failed in the guest: {what} (hint: see /var/log/cloud-init-output.log in the guest)");
             }
+            nics.tell_unconnected().await;
             // The loop outlives this task.
             let _ = sender.send(Event::RequirementsTried { errors: outcome.errors });
             let clock = async {

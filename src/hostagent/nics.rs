@@ -47,6 +47,16 @@ pub struct NicReport {
     number: u32,
 }
 
+impl NicReport {
+    /// What it is on, as a sentence's end.
+    fn place(&self) -> String {
+        match &self.network {
+            Some(name) => format!("network `{name}`"),
+            None => format!("network at `{}`", self.socket.display()),
+        }
+    }
+}
+
 fn is_empty(path: &Path) -> bool {
     path.as_os_str().is_empty()
 }
@@ -151,13 +161,29 @@ impl Nics {
             let mut reports = self.reports.borrow_mut();
             let Some(report) = reports.iter_mut().find(|report| report.number == number) else { continue };
             report.connected = Some(false);
-            let to = match &report.network {
-                Some(name) => format!("network `{name}`"),
-                None => format!("network at `{}`", report.socket.display()),
+            tracing::warn!(
+                "NIC `{}` is cut: the connection to its {} has ended, and this QEMU cannot make it again (hint: run `limactl restart {instance}`, or install QEMU 8.0 or later)",
+                report.interface,
+                report.place()
+            );
+        }
+    }
+
+    /// Says which NICs are on no network yet: a QEMU that makes its connections by itself waits for them without a word. To be asked when it has had
+    /// time for that.
+    pub(super) async fn tell_unconnected(&self) {
+        for report in self.report().await {
+            if report.way != Way::Stream || report.connected != Some(false) {
+                continue;
+            }
+            let hint = match &report.network {
+                Some(name) => format!("run `limactl network status {name}`"),
+                None => "start the daemon of that network".to_owned(),
             };
             tracing::warn!(
-                "NIC `{}` is cut: the connection to its {to} has ended, and this QEMU cannot make it again (hint: run `limactl restart {instance}`, or install QEMU 8.0 or later)",
-                report.interface
+                "NIC `{}` is not connected to its {}: QEMU tries until somebody takes connections there (hint: {hint})",
+                report.interface,
+                report.place()
             );
         }
     }
