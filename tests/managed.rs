@@ -170,6 +170,11 @@ fn the_status_of_a_network_says_who_uses_it_and_how_its_daemon_is() {
     let leases = format!(
         "[{{\"mac\":\"{mac}\",\"ip\":\"10.99.0.7\",\"hostname\":\"lima-x\",\"expires\":99999999999}}]"
     );
+    // One that was given back, or is over, is kept for its station, and is nobody's address.
+    place.world.write("run/lab_leases.json", &leases.replace("99999999999", "1000000000"));
+    let seen = place.limactl(&["network", "status", "lab"]).seen().succeeded();
+    let over = format!("takes connections\n  nic:     lima0 of x ({mac}): no address\n");
+    assert!(seen.stdout.contains(&over), "{seen:#?}");
     place.world.write("run/lab_leases.json", &leases);
     let used = format!(
         "lab (host, 10.99.0.1/24)\n  users:   x\n  daemon:  running (pid <PID>), takes connections\n  lease:   10.99.0.7 {mac} x\n  nic:     lima0 of x ({mac}): ok\n"

@@ -1,7 +1,7 @@
 //! How each managed network is: who wants it, whether its daemon lives and serves, who has which address, and what to fix first.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::inspect::facts;
 use super::networks::{LIMACTL, install_command};
@@ -15,7 +15,7 @@ use crate::netdaemons::diagnosis::{self, Findings, Nic};
 use crate::netdaemons::leases::{self, Lease};
 use crate::netdaemons::validate::{self, ThisMachine};
 use crate::netdaemons::{Rules, System, prove_rules, sudoers};
-use crate::process::words;
+use crate::process::{clock, words};
 
 /// How long a host agent may take to tell of its NICs.
 const NICS_WITHIN: Duration = Duration::from_secs(3);
@@ -101,7 +101,9 @@ fn managed(
 ) -> NetworkStatus {
     let daemon = daemon::look(network, system.os);
     let serves = daemon::serves(network).map_err(|error| words::system_words(&error));
-    let leases = leases::of(&network.leases());
+    let mut leases = leases::of(&network.leases());
+    let now = clock::unix_seconds(SystemTime::now());
+    leases.retain(|lease| lease.expires == 0 || lease.expires > now);
     let addresses = network.addresses();
     let own_nics: Vec<Nic> = nics
         .iter()
