@@ -41,7 +41,7 @@ const FAILED: u8 = b'E';
 pub fn run(settings: &Settings, group: u32, log: Log) -> Result<(), Error> {
     // From here a signal waits until the loop takes it: no step is left half-done.
     let signals = signals().map_err(|source| Error::Kernel { what: "signals", source })?;
-    let mut up = Up::begin(settings, group, log)?;
+    let mut up = Up::begin(settings, log)?;
     let doors = match up.bring(group) {
         Ok(doors) => doors,
         Err(error) => {

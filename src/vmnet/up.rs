@@ -55,8 +55,8 @@ pub struct Doors {
 
 impl Up {
     /// Takes the pid file, and nothing else yet.
-    pub fn begin(settings: &Settings, group: u32, log: Log) -> Result<Up, Error> {
-        let pid_file = PidFile::hold(&settings.files.pid, group)?;
+    pub fn begin(settings: &Settings, log: Log) -> Result<Up, Error> {
+        let pid_file = PidFile::hold(&settings.files.pid)?;
         log.info(format!("Holding the pid file `{}`", settings.files.pid.display()));
         let links = Links::open().map_err(|source| Error::Kernel { what: "interfaces", source })?;
         let own = match &settings.network {
