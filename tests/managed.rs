@@ -118,6 +118,26 @@ fn a_daemon_that_is_killed_is_started_again() {
 }
 
 #[test]
+fn a_daemon_that_gave_no_reason_is_not_quoted() {
+    let Some(place) = Place::new(PROMISE) else { return };
+    place.start("x", "shared");
+    let first = daemon(&place);
+    place
+        .install("#!/bin/sh\necho start >>\"$LIMA_TEST_WORLD/starts\"\necho 'INFO | starting' >&2\nexit 1\n");
+    signal(first, Signal::SIGKILL);
+    until("it is started again", || place.world.path("starts").exists());
+    until("what it said is in its log", || {
+        let log = place.world.path("lh/_networks/shared_socket_vmnet.stderr.log");
+        fs::read_to_string(log).is_ok_and(|text| text.contains("starting"))
+    });
+    let seen = place.limactl(&["network", "status", "shared"]).seen().succeeded();
+    let told = "  fix:     its daemon does not run (hint: run `limactl network reconcile`, which starts it or says why not)\n";
+    assert!(seen.stdout.ends_with(told), "{seen:#?}");
+    place.limactl(&["stop", "x"]).seen().succeeded().done();
+    place.world.nothing_runs();
+}
+
+#[test]
 fn a_pid_file_that_names_somebody_else_never_gets_them_a_signal() {
     let Some(place) = Place::new(PROMISE) else { return };
     let mut other = place.world.command("sleep").arg("1000").spawn().unwrap();

@@ -137,7 +137,7 @@ fn managed(
         clashes: addresses.map(|own| diagnosis::clashes(&table, own, daemon.is_alive())).unwrap_or_default(),
         is_shut: goes_out && daemon.is_alive() && !forwards(),
         warnings: if daemon.is_alive() { diagnosis::warnings(&log) } else { Vec::new() },
-        last_words: if log.trim().is_empty() { String::new() } else { daemon::last_words(&log) },
+        last_words: diagnosis::failure(&log).unwrap_or_default(),
         failure: diagnosis::failure(&log).filter(|_| is_current),
         nics: own_nics.clone(),
     };

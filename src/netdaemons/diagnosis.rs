@@ -24,7 +24,7 @@ pub struct Findings {
     pub is_shut: bool,
     /// What the daemon warned of since its start.
     pub warnings: Vec<String>,
-    /// The last reason for which the daemon ended, if it was started and does not live.
+    /// Why the daemon ended, if it said so; one that was killed does not.
     pub last_words: String,
     /// Why its last start failed, if it did and networks.yaml has not changed since.
     pub failure: Option<String>,
