@@ -22,6 +22,10 @@ pub const MTU: u32 = 1500;
 /// Stations on one physical interface, and names that are tried for them.
 const MOST_MACVTAPS: u32 = 1024;
 
+/// Where nodes of our own making are for a moment, because /run is mounted without devices; and what begins their names.
+const DEVICES: &str = "/dev";
+const NODE: &str = ".socket_vmnet-";
+
 /// See the module.
 #[derive(Debug)]
 pub enum Segment {
@@ -237,16 +241,24 @@ pub fn device_of(name: &str) -> std::io::Result<u64> {
 /// Opens the device by its number, through a node of our own making: `/dev/tapN` is shared by all network namespaces, or not there at all.
 fn open_macvtap(name: &str, header: Header) -> std::io::Result<OwnedFd> {
     let device = device_of(name)?;
-    // In /dev, because /run is mounted without devices.
-    let path = format!("/dev/.socket_vmnet-{name}");
-    // What a run left that was killed right here.
-    state::remove(path.as_ref()).map_err(|error| std::io::Error::other(error.told()))?;
+    let path = format!("{DEVICES}/{NODE}{name}");
     mknod(path.as_str(), SFlag::S_IFCHR, Mode::S_IRUSR | Mode::S_IWUSR, device)?;
     let opened = tap::open(&path);
     fs::remove_file(&path)?;
     let fd = OwnedFd::from(opened?);
     tap::set_header(&fd, header)?;
     Ok(fd)
+}
+
+/// Removes the nodes that an earlier run left which was killed between making one and removing it.
+pub fn remove_nodes(prefix: &str) -> Result<(), Error> {
+    let beginning = format!("{NODE}{prefix}");
+    for entry in fs::read_dir(DEVICES).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&beginning) {
+            state::remove(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The processes that have a character device open.

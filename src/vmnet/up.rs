@@ -86,6 +86,7 @@ impl Up {
         let files = self.settings.files.clone();
         state::clear_socket(&files.socket)?;
         state::clear_socket(&files.tap_socket)?;
+        segment::remove_nodes(&self.settings.port_prefix)?;
         // Before the first link is made, so that nothing is missed.
         let link_news =
             LinkNews::open().map_err(|source| Error::Kernel { what: "news of interfaces", source })?;

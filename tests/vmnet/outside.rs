@@ -84,7 +84,7 @@ fn a_flushed_table_comes_back() {
 }
 
 /// What Docker makes.
-const DOCKER: &str = "
+pub(super) const DOCKER: &str = "
 iptables-nft -P FORWARD DROP
 iptables-nft -N DOCKER-USER
 iptables-nft -A FORWARD -j DOCKER-USER
