@@ -294,7 +294,10 @@ impl Daemon {
         self.up.orphans[at].holders.retain(lives);
         if self.up.orphans[at].holders.is_empty() {
             self.up.orphans.swap_remove(at);
-            self.remove_port(index);
+            // A macvtap device, whatever those of this run are.
+            if let Some(segment) = &self.up.segment {
+                segment.remove(&mut self.up.links, index);
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 
 use limactl::sys::received_fd;
 use nix::sys::signal::Signal;
@@ -14,6 +15,7 @@ use super::bridged::{BRIDGE, join_bridge, picture};
 use super::guest::{Guest, Wire};
 use super::outside::DOCKER;
 use super::place::{Daemon, GATEWAY, OUTSIDE, Place, RUN, file};
+use super::taps::borrow;
 use super::with_place;
 use crate::support::until;
 
@@ -74,17 +76,21 @@ fn a_network_on_a_bridge_is_whole_again_after_a_crash_at_any_step() {
     });
 }
 
+/// Whether every step is tried by itself.
+fn tries_all() -> bool {
+    std::env::var("LIMA_TEST_EVERY_CRASH").is_ok_and(|value| value == "1")
+}
+
 /// Kills daemons at each step that one of them has from its beginning to its end in order.
 fn at_every_step(place: &Place, kind: &Kind) {
-    let every = std::env::var("LIMA_TEST_EVERY_CRASH").is_ok_and(|value| value == "1");
-    let (stride, in_a_row) = if every { (1, 1) } else { (kind.stride, IN_A_ROW) };
+    let (stride, in_a_row) = if tries_all() { (1, 1) } else { (kind.stride, IN_A_ROW) };
     let before = (place.inventory(), picture(place));
-    let steps = steps(place, kind);
+    let steps = steps(place, kind.words);
     let tried: Vec<&Step> = steps.iter().step_by(stride).collect();
     let mut crashes = 0;
     for row in tried.chunks(in_a_row) {
         // What an earlier one left can make the way shorter, so that a step does not come.
-        crashes += row.iter().filter(|step| life(place, kind, Some(step)).0).count();
+        crashes += row.iter().filter(|step| life(place, kind.words, Some(step)).0).count();
         serves(place, kind);
         assert_eq!((place.inventory(), picture(place)), before, "after crashes at {row:?}");
     }
@@ -92,8 +98,8 @@ fn at_every_step(place: &Place, kind: &Kind) {
 }
 
 /// All that a daemon changes, in order, from the moment on when it is the only one.
-fn steps(place: &Place, kind: &Kind) -> Vec<Step> {
-    let (killed, trace) = life(place, kind, None);
+fn steps(place: &Place, words: &[&str]) -> Vec<Step> {
+    let (killed, trace) = life(place, words, None);
     assert!(!killed);
     let mut counts = std::collections::HashMap::new();
     let mut steps = Vec::new();
@@ -110,20 +116,24 @@ fn steps(place: &Place, kind: &Kind) -> Vec<Step> {
     steps
 }
 
-/// Runs a daemon to its end in order, with two machines while it serves, unless it is killed at a step. Says whether it was, and what it did.
-#[track_caller]
-fn life(place: &Place, kind: &Kind, killed_at: Option<&Step>) -> (bool, String) {
-    let log = place.world.path("killed.log");
-    let trace = place.world.path("killed.trace");
+/// Starts the daemon under a tracer that does `injected` to it (strace(1), `-e inject=`), and gives the place of its trace.
+fn traced(place: &Place, words: &[&str], injected: Option<String>) -> (Daemon, PathBuf) {
+    let log = place.world.path("traced.log");
+    let trace = place.world.path("traced.trace");
     // The tracer is no parent of the daemon, whose own end is what is waited for.
     let mut command = place.world.command("strace");
     command.args(["-D", "-qq", "-o"]).arg(&trace).args(["-e", &format!("trace={CHANGES}")]);
-    if let Some((name, count)) = killed_at {
-        command.args(["-e", &format!("inject={name}:signal=KILL:when={count}")]);
-    }
-    command.arg(env!("CARGO_BIN_EXE_socket_vmnet")).args(kind.words);
+    command.args(injected.iter().flat_map(|injected| ["-e", injected]));
+    command.arg(env!("CARGO_BIN_EXE_socket_vmnet")).args(words);
     command.arg(format!("{RUN}/socket_vmnet.net")).stderr(std::fs::File::create(&log).unwrap());
-    let mut daemon = Daemon { child: command.spawn().unwrap(), log };
+    (Daemon { child: command.spawn().unwrap(), log }, trace)
+}
+
+/// Runs a daemon until it is told to end in order, with two machines while it serves, unless it is killed at a step. Says whether it was, and what it did.
+#[track_caller]
+fn life(place: &Place, words: &[&str], killed_at: Option<&Step>) -> (bool, String) {
+    let injected = killed_at.map(|(name, count)| format!("inject={name}:signal=KILL:when={count}"));
+    let (mut daemon, trace) = traced(place, words, injected);
     let mut machines = None;
     let mut asked = false;
     let mut ended = None;
@@ -173,4 +183,148 @@ fn serves(place: &Place, kind: &Kind) {
     drop(guest);
     daemon.end();
     let _ = std::fs::remove_file(file("net_leases.json"));
+}
+
+#[test]
+fn a_guest_on_a_tap_has_its_traffic_through_crashes_at_every_step_of_a_start() {
+    with_place("crashes while a guest is on a tap", |place| {
+        place.join_outside();
+        let before = place.inventory();
+        let words = ["--vmnet-mode=shared", "--vmnet-gateway", GATEWAY];
+        let steps = steps(place, &words);
+        let daemon = place.serve("net", &words);
+        let guest = Guest::new(place, 1, borrow("net").1);
+        let address = guest.address();
+        guest.reaches(OUTSIDE);
+        daemon.crash();
+        let coming_up = steps.iter().rposition(|(name, _)| name == "listen").unwrap();
+        let mut crashes = 0;
+        for step in steps[..coming_up].iter().step_by(if tries_all() { 1 } else { 4 }) {
+            let injected = format!("inject={}:signal=KILL:when={}", step.0, step.1);
+            let (mut daemon, _) = traced(place, &words, Some(injected));
+            let mut ended = None;
+            until("the daemon ends, or serves", || {
+                ended = daemon.child.try_wait().unwrap();
+                ended.is_some() || daemon.said().contains("INFO | Listening at ")
+            });
+            crashes += usize::from(ended.is_some_and(|ended| ended.signal() == Some(9)));
+            assert!(ended.is_none_or(|ended| ended.signal() == Some(9)), "{step:?}: {}", daemon.said());
+            assert!(guest.reaches_now(GATEWAY) && guest.reaches_now(OUTSIDE), "after a crash at {step:?}");
+            if ended.is_none() {
+                daemon.crash();
+            }
+        }
+        assert!(crashes > 10, "{crashes}");
+        let daemon = place.serve("net", &words);
+        assert!(
+            daemon.said().contains("INFO | Adopted the bridge `lima-net` (1 port)\n"),
+            "{}",
+            daemon.said()
+        );
+        assert_eq!(guest.address(), address);
+        guest.reaches(OUTSIDE);
+        drop(guest);
+        daemon.end();
+        std::fs::remove_file(file("net_leases.json")).unwrap();
+        assert_eq!(place.inventory(), before);
+    });
+}
+
+#[test]
+fn a_start_that_fails_at_any_step_says_so_and_leaves_nothing() {
+    with_place("failures at every step of a start", |place| {
+        place.join_outside();
+        let shared = &["--vmnet-mode=shared", "--vmnet-gateway", GATEWAY];
+        let bridged = &["--vmnet-mode=bridged", "--vmnet-interface=up0"];
+        for (words, unsupported) in [
+            (
+                shared.as_slice(),
+                "ERROR| cannot make the bridge `lima-net`: Operation not supported (os error 95)\nERROR| hint: run `modprobe bridge`\n",
+            ),
+            (
+                bridged,
+                "ERROR| cannot make a macvtap device on `up0`: Operation not supported (os error 95)\nERROR| hint: run `modprobe macvtap`\n",
+            ),
+        ] {
+            let steps = steps(place, words);
+            let before = (place.inventory(), picture(place));
+            let coming_up = steps.iter().rposition(|(name, _)| name == "listen").unwrap();
+            let mut said = String::new();
+            for step in &steps[..=coming_up] {
+                // What cannot be removed stays, and so does a file of which nobody can say who holds it.
+                if ["unlink", "unlinkat", "flock"].contains(&step.0.as_str()) {
+                    continue;
+                }
+                let injected = format!("inject={}:error=EOPNOTSUPP:when={}", step.0, step.1);
+                let (mut daemon, _) = traced(place, words, Some(injected));
+                let mut ended = None;
+                until("the daemon ends, or serves", || {
+                    ended = daemon.child.try_wait().unwrap();
+                    ended.is_some() || daemon.said().contains("INFO | Listening at ")
+                });
+                if let Some(ended) = ended {
+                    assert_eq!(ended.code(), Some(1), "{step:?}: {}", daemon.said());
+                    assert!(daemon.said().contains("ERROR| "), "{step:?}: {}", daemon.said());
+                    said.push_str(&daemon.said());
+                } else {
+                    daemon.end();
+                }
+                until("the tracer has ended", || place.world.processes().is_empty());
+                assert_eq!(
+                    (place.inventory(), picture(place)),
+                    before,
+                    "after a failure of {step:?}: {said}"
+                );
+            }
+            assert!(said.contains(unsupported), "{said}");
+        }
+    });
+}
+
+/// Words for a network of each kind.
+const KINDS: [[&str; 3]; 3] = [
+    ["--vmnet-mode=shared", "--vmnet-gateway", GATEWAY],
+    ["--vmnet-mode=host", "--vmnet-gateway", GATEWAY],
+    ["--vmnet-mode=bridged", "--vmnet-interface", "up0"],
+];
+
+#[test]
+fn a_network_that_comes_back_in_another_mode_leaves_nothing_of_the_former() {
+    with_place("another mode after a crash", |place| {
+        place.join_outside();
+        place.sh(DOCKER);
+        let before = (place.inventory(), picture(place));
+        for former in KINDS {
+            for next in KINDS {
+                let daemon = place.serve("net", &former);
+                let machines = two_machines();
+                until("both are served", || {
+                    let said = daemon.said();
+                    said.contains("INFO | Handed out ") && said.contains("INFO | Accepted a connection ")
+                });
+                daemon.crash();
+                drop(machines);
+                place.serve("net", &next).end();
+                assert_eq!((place.inventory(), picture(place)), before, "{former:?}, then {next:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_crash_while_leases_are_written_leaves_no_half_a_file() {
+    with_place("a crash while leases are written", |place| {
+        let before = place.inventory();
+        let words = ["--vmnet-mode=shared", "--vmnet-gateway", GATEWAY];
+        let injected = "inject=?rename,?renameat,renameat2:signal=KILL:when=1".to_owned();
+        let (mut daemon, _) = traced(place, &words, Some(injected));
+        until("it listens", || daemon.said().contains("INFO | Listening at "));
+        let guest = Guest::new(place, 1, borrow("net").1);
+        guest.ask("");
+        assert_eq!(daemon.child.wait().unwrap().signal(), Some(9));
+        assert!(file("net_leases.json.new").exists());
+        drop(guest);
+        place.serve_shared().end();
+        assert_eq!(place.inventory(), before);
+    });
 }
