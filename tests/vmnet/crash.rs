@@ -13,7 +13,6 @@ use nix::sys::signal::Signal;
 
 use super::bridged::{BRIDGE, join_bridge, picture};
 use super::guest::{Guest, Wire};
-use super::outside::DOCKER;
 use super::place::{Daemon, GATEWAY, OUTSIDE, Place, RUN, file};
 use super::taps::borrow;
 use super::with_place;
@@ -26,6 +25,13 @@ const CHANGES: &str = "?open,openat,sendto,sendmsg,bind,listen,?unlink,unlinkat,
 const NO_CHANGES: [&str; 3] = ["O_RDONLY", "nlmsg_type=RTM_GET", "write(2, "];
 /// Crashes that one daemon goes on with, where not every step is tried by itself.
 const IN_A_ROW: usize = 4;
+
+/// A firewall that forwards nothing but what its chain for rules of others accepts, as Docker makes it.
+const DOCKER: &str = "
+iptables-nft -P FORWARD DROP
+iptables-nft -N DOCKER-USER
+iptables-nft -A FORWARD -j DOCKER-USER
+iptables-nft -A DOCKER-USER -j RETURN";
 
 /// The Nth call of a name in the life of a daemon.
 type Step = (String, usize);
