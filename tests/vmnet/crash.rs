@@ -195,6 +195,7 @@ fn serves(place: &Place, kind: &Kind) {
 fn a_guest_on_a_tap_has_its_traffic_through_crashes_at_every_step_of_a_start() {
     with_place("crashes while a guest is on a tap", |place| {
         place.join_outside();
+        place.sh(DOCKER);
         let before = place.inventory();
         let words = ["--vmnet-mode=shared", "--vmnet-gateway", GATEWAY];
         let steps = steps(place, &words);

@@ -119,7 +119,7 @@ impl Place {
     /// Everything that a daemon can leave: links, rules, the switch for forwarding, files, processes.
     pub(super) fn inventory(&self) -> String {
         let mut text = self.sh("ip -o link | sed 's/^[0-9]*: //; s/[:@].*//' | sort
-            nft list ruleset
+            nft --stateless list ruleset
             cat /proc/sys/net/ipv4/ip_forward
             ls -A /run/lima
             find /dev -name '.socket_vmnet*'");

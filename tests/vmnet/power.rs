@@ -93,7 +93,8 @@ fn programs_that_the_daemon_runs_get_no_more_power_than_it_has() {
         until("its program had what the daemon has", || seen(NETWORK));
         let status = fs::read_to_string("/run/power").unwrap();
         assert_eq!(power(&status), limited(NETWORK, NETWORK));
-        assert!(daemon.said().contains("WARN | Somebody changed the firewall: put our table back\n"));
+        let line = "WARN | Somebody changed the firewall: put our table back\n";
+        until("it says so", || daemon.said().contains(line));
         // Nor does what it leaves undone show at its end.
         daemon.end();
         assert!(!file("socket_vmnet.net").exists());
