@@ -58,6 +58,7 @@ impl Segment {
             Network::Bridged { interface } => {
                 let link = find(links, interface)?;
                 if link.kind == "bridge" {
+                    keep_mac(links, &link, &prefix)?;
                     return Ok(Segment::Bridge { bridge: link, own: false, prefix });
                 }
                 let segment = Segment::Physical { lower: link, prefix };
@@ -196,6 +197,19 @@ fn own_bridge(links: &mut Links, own: &Own, alias: &str) -> Result<Link, Error> 
     }
     links.set_up(bridge.index).map_err(failed("bring up the link"))?;
     Ok(bridge)
+}
+
+/// A bridge of the host's without a port of its own would take the address of our first one, and lose it with the last, unless somebody set one.
+fn keep_mac(links: &mut Links, bridge: &Link, prefix: &str) -> Result<(), Error> {
+    let all = links.all().map_err(|source| Error::Kernel { what: "interfaces", source })?;
+    let others = |link: &&Link| link.master == Some(bridge.index) && !link.name.starts_with(prefix);
+    let (None, Some(mac)) = (all.iter().find(others), bridge.mac) else { return Ok(()) };
+    let failed = |source| Error::Interface {
+        what: "keep the hardware address",
+        interface: bridge.name.clone(),
+        source,
+    };
+    links.set_mac(bridge.index, mac).map_err(failed)
 }
 
 /// The host's side of a tap. High, because a bridge whose address nobody set takes the lowest of its ports'.

@@ -1,9 +1,11 @@
 //! A network on a segment of the host's: its guests are stations there like any other, and what was there stays as it is.
 
+use std::process::Child;
+
 use limactl::sys::tap;
 
 use super::guest::{Guest, Wire, mac};
-use super::place::{OUTSIDE, OUTSIDE_HOST, Place, file};
+use super::place::{GATEWAY, OUTSIDE, OUTSIDE_HOST, Place, file};
 use super::taps::borrow;
 use super::with_place;
 use crate::support::until;
@@ -29,13 +31,24 @@ pub(super) fn join_bridge(place: &Place) {
 pub(super) fn picture(place: &Place) -> String {
     place.sh("ip -4 -o addr | sed 's/^[0-9]*: //'
         for name in up0 br0; do
-            for what in address addr_assign_type mtu flags; do cat /sys/class/net/$name/$what; done 2>&1 || true
-        done
-        ls /sys/class/net/br0/brif 2>&1 || true")
+            cd /sys/class/net/$name || continue
+            cat address addr_assign_type mtu flags
+            ls brif || true
+        done 2>/dev/null")
 }
 
-/// A DHCP server of the outside's; ended with the World.
-fn lend_outside(place: &Place) {
+/// A DHCP server of the outside's.
+struct Lender(Child);
+
+impl Drop for Lender {
+    fn drop(&mut self) {
+        // It may have ended, which shows where it is missed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn lend_outside(place: &Place) -> Lender {
     let config = place.world.write(
         "udhcpd.conf",
         &format!(
@@ -48,7 +61,7 @@ fn lend_outside(place: &Place) {
     let mut command = place.world.command("ip");
     command.args(["netns", "exec", "outside", "busybox", "udhcpd", "-f"]).arg(config);
     let log = std::fs::File::create(place.world.path("udhcpd.log")).unwrap();
-    command.stderr(log.try_clone().unwrap()).stdout(log).spawn().unwrap();
+    Lender(command.stderr(log.try_clone().unwrap()).stdout(log).spawn().unwrap())
 }
 
 /// An address of the outside's, both ways.
@@ -68,8 +81,8 @@ fn is_outside(place: &Place, guest: &Guest) -> String {
 fn guests_join_a_bridge_that_stays_as_it_is() {
     with_place("guests on a bridge of the host", |place| {
         join_bridge(place);
-        lend_outside(place);
         let before = (place.inventory(), picture(place));
+        let lender = lend_outside(place);
         let words = ["--vmnet-mode=bridged", "--vmnet-interface", BRIDGE];
         let daemon = place.serve("net", &words);
         assert!(daemon.said().contains("INFO | Joining the bridge `br0`\n"), "{}", daemon.said());
@@ -99,7 +112,60 @@ fn guests_join_a_bridge_that_stays_as_it_is() {
         late.reaches(&a);
         drop((on_tap, on_stream, late));
         daemon.end();
+        drop(lender);
         assert_eq!((place.inventory(), picture(place)), before);
+    });
+}
+
+#[test]
+fn a_bridge_without_ports_keeps_its_address_while_guests_come_and_go() {
+    with_place("a bridge of guests only", |place| {
+        place.sh(&format!(
+            "ip link add {BRIDGE} type bridge
+            ip link set {BRIDGE} up
+            ip addr add {OUTSIDE_HOST}/24 dev {BRIDGE}"
+        ));
+        let address = || place.sh(&format!("cat /sys/class/net/{BRIDGE}/address"));
+        let before = address();
+        let daemon = place.serve("net", &["--vmnet-mode=bridged", "--vmnet-interface", BRIDGE]);
+        let first = Guest::new(place, 1, Wire::stream("net"));
+        let second = Guest::new(place, 2, borrow("net").1);
+        second.takes("198.51.100.78/24");
+        second.reaches(OUTSIDE_HOST);
+        assert_eq!(address(), before);
+        drop(first);
+        until("the first one's port is gone", || place.sh("ip -o link | grep -c lm") == "1");
+        second.reaches(OUTSIDE_HOST);
+        drop(second);
+        until("there is no port", || place.try_sh("ip -o link | grep lm").1.is_empty());
+        assert_eq!(address(), before);
+        daemon.end();
+        assert_eq!(address(), before);
+    });
+}
+
+#[test]
+fn a_network_ends_with_the_interface_that_it_is_made_on() {
+    with_place("an interface that is taken away", |place| {
+        for (words, interface) in [
+            (["--vmnet-mode=bridged", "--vmnet-interface", BRIDGE], BRIDGE),
+            (["--vmnet-mode=bridged", "--vmnet-interface", "up0"], "up0"),
+            (["--vmnet-mode=shared", "--vmnet-gateway", GATEWAY], "lima-net"),
+        ] {
+            let before = place.inventory();
+            place.sh(&format!(
+                "ip link add {BRIDGE} type bridge; ip link add up0 type veth peer name up1; ip link set up0 up"
+            ));
+            let mut daemon = place.serve("net", &words);
+            let guest = Guest::new(place, 1, borrow("net").1);
+            place.sh(&format!("ip link delete {interface}"));
+            assert_eq!(daemon.child.wait().unwrap().code(), Some(1));
+            let line = format!("ERROR| ending: somebody took the interface `{interface}` away\n");
+            assert!(daemon.said().ends_with(&line), "{}", daemon.said());
+            drop(guest);
+            place.sh(&format!("ip link delete {BRIDGE} || true; ip link delete up0 || true"));
+            assert_eq!(place.inventory(), before);
+        }
     });
 }
 
@@ -118,8 +184,8 @@ fn borrow_for(number: u8) -> Wire {
 fn guests_are_stations_of_their_own_on_the_segment_of_an_interface() {
     with_place("guests on an interface of the host", |place| {
         place.join_outside();
-        lend_outside(place);
         let before = (place.inventory(), picture(place));
+        let lender = lend_outside(place);
         let words = ["--vmnet-mode=bridged", "--vmnet-interface=up0"];
         let daemon = place.serve("net", &words);
         assert!(daemon.said().contains("INFO | Using macvtap devices on `up0`\n"), "{}", daemon.said());
@@ -149,6 +215,7 @@ fn guests_are_stations_of_their_own_on_the_segment_of_an_interface() {
         until("the device of a guest that is gone is gone", || devices() == kept);
         drop((lent, on_stream));
         daemon.end();
+        drop(lender);
         assert_eq!((place.inventory(), picture(place)), before);
         assert!(!file("net_leases.json").exists(), "others lend addresses here");
     });
