@@ -67,6 +67,11 @@ pub fn is_there(bridge: &str) -> Result<bool, Error> {
     list(&table_name(bridge)).map(|listed| !listed.is_empty())
 }
 
+/// Whether a bridge has a table that lets its machines out.
+pub fn has_way_out(bridge: &str) -> Result<bool, Error> {
+    list(&table_name(bridge)).map(|listed| listed.contains("masquerade"))
+}
+
 fn list(table: &str) -> Result<String, Error> {
     let finished = tools::call("nft", &["list", "table", "inet", table]).map_err(Error::Firewall)?;
     Ok(String::from_utf8_lossy(&finished.stdout).into_owned())

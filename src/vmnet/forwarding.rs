@@ -2,7 +2,7 @@
 //!
 //! The file `ip_forward` beside the socket holds what it was, and every daemon of a shared network holds it with a shared `flock`: who can lock
 //! it alone at its end is the last. Starting and ending take turns with `ip_forward.lock`. A daemon that is killed lets go of its lock and leaves
-//! the file; the next one goes on with what it says.
+//! the file; the next one goes on with what it says. Until then its bridge and its table show that its machines still count on forwarding.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::error::Error;
+use super::firewall;
 use super::links::Links;
 use super::state;
 
@@ -29,7 +30,7 @@ pub struct Forwarding {
 /// What became of the switch.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Released {
-    /// Other networks of ours, or nothing had to be changed.
+    /// Other networks of ours need it, or nothing had to be changed.
     Left,
     Restored,
     /// Somebody else's bridge may need it by now.
@@ -94,6 +95,10 @@ impl Forwarding {
         if self.share.relock(FlockArg::LockExclusiveNonblock).is_err() {
             return Ok(Released::Left);
         }
+        // One was killed, and will be started again or not.
+        if has_orphans(links, ours)? {
+            return Ok(Released::Left);
+        }
         let before = state::read(&path, 16).unwrap_or_default();
         let released = if before.trim() != "0" || now() == "0" {
             Released::Left
@@ -108,12 +113,9 @@ impl Forwarding {
         Ok(released)
     }
 
-    /// Gives back what a run of this network left that was `shared` and was killed. Not while there is another bridge of ours: its machines may
-    /// count on forwarding although its daemon was killed as well.
+    /// Gives back what a run of this network left that was `shared` and was killed.
     pub fn settle(directory: &Path, links: &mut Links, ours: &str) -> Result<(), Error> {
-        let all = links.all().map_err(|source| Error::Kernel { what: "interfaces", source })?;
-        let is_used = all.iter().any(|link| link.name != ours && link.alias.starts_with(super::ALIAS));
-        if is_used || ![STATE, TURN].iter().any(|name| directory.join(name).exists()) {
+        if ![STATE, TURN].iter().any(|name| directory.join(name).exists()) {
             return Ok(());
         }
         let turn = turn(directory)?;
@@ -121,6 +123,17 @@ impl Forwarding {
         drop(turn);
         left.release(links, ours).map(drop)
     }
+}
+
+/// Whether there is another shared network of ours. Asked where no daemon of one lives.
+fn has_orphans(links: &mut Links, ours: &str) -> Result<bool, Error> {
+    let all = links.all().map_err(|source| Error::Kernel { what: "interfaces", source })?;
+    for link in all.iter().filter(|link| link.name != ours && link.alias.starts_with(super::ALIAS)) {
+        if firewall::has_way_out(&link.name)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// How it is now.

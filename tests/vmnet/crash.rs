@@ -319,6 +319,38 @@ fn a_network_that_comes_back_in_another_mode_leaves_nothing_of_the_former() {
 }
 
 #[test]
+fn a_network_does_not_notice_that_another_one_crashed() {
+    with_place("a crash of another network", |place| {
+        place.join_outside();
+        let before = place.inventory();
+        let other = ["--vmnet-mode=shared", "--vmnet-gateway=192.168.107.1"];
+        let daemon = place.serve_shared();
+        let guest = Guest::new(place, 1, borrow("net").1);
+        guest.address();
+        guest.reaches(OUTSIDE);
+        place.serve("other", &other).crash();
+        guest.reaches(OUTSIDE);
+        place.serve("other", &other).end();
+        guest.reaches(OUTSIDE);
+        // Nor that another one ends while its own daemon is not there.
+        let ends = place.serve("other", &other);
+        daemon.crash();
+        ends.end();
+        guest.reaches(OUTSIDE);
+        let ends = place.serve("other", &["--vmnet-mode=host", "--vmnet-gateway=192.168.107.1"]);
+        guest.reaches(OUTSIDE);
+        ends.end();
+        guest.reaches(OUTSIDE);
+        let daemon = place.serve_shared();
+        guest.reaches(OUTSIDE);
+        drop(guest);
+        daemon.end();
+        std::fs::remove_file(file("net_leases.json")).unwrap();
+        assert_eq!(place.inventory(), before);
+    });
+}
+
+#[test]
 fn a_crash_while_leases_are_written_leaves_no_half_a_file() {
     with_place("a crash while leases are written", |place| {
         let before = place.inventory();
