@@ -55,6 +55,7 @@ packages_table() {
 		test nft nftables a guest's redirect in tests
 		test shellcheck shellcheck checks the scripts
 		test ip iproute2 networks in tests
+		test strace strace ends daemons at every step in tests
 		test dig bind9-dnsutils asks the resolver in tests
 		test busybox busybox asks the resolver in tests
 		test sudo sudo the rules with which it runs the daemons of networks

@@ -38,15 +38,13 @@ pub fn run(command: &mut Command, input: &[u8], deadline: Duration) -> Result<Fi
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|source| spawn_error(&program, source))?;
     let end = Instant::now() + deadline;
-    // Pipes are served by threads of their own, so that no full pipe can stop the program; they end when the program closes them.
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let input = input.to_vec();
-    std::thread::spawn(move || {
-        // A program that does not read its input closes the pipe; what it prints tells more than this error would.
-        stdin.map(|mut pipe| pipe.write_all(&input))
-    });
-    let stdout = std::thread::spawn(move || drain(stdout));
-    let stderr = std::thread::spawn(move || drain(stderr));
+    let (stdout, stderr) = match serve_pipes(&mut child, input) {
+        Ok(threads) => threads,
+        Err(source) => {
+            kill_and_reap(&mut child);
+            return Err(spawn_error(&program, source));
+        }
+    };
     let Some(status) = wait_until(&mut child, end) else {
         if !kill_and_reap(&mut child) {
             // Whoever may end it will; its remains are taken away then.
@@ -82,6 +80,20 @@ pub(super) fn spawn_error(program: &str, source: std::io::Error) -> Error {
         std::io::ErrorKind::NotFound => Error::NotFound { program },
         _ => Error::Spawn { program, source },
     }
+}
+
+/// What a program prints, once its pipe is closed.
+type Printed = std::thread::JoinHandle<Vec<u8>>;
+
+/// Pipes are served by threads of their own, so that no full pipe can stop the program; they end when the program closes them.
+fn serve_pipes(child: &mut Child, input: &[u8]) -> std::io::Result<(Printed, Printed)> {
+    // Not `thread::spawn`: where there may be no more threads, that would end this whole process.
+    let thread = std::thread::Builder::new;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let input = input.to_vec();
+    // A program that does not read its input closes the pipe; what it prints tells more than this error would.
+    thread().spawn(move || stdin.map(|mut pipe| pipe.write_all(&input)))?;
+    Ok((thread().spawn(move || drain(stdout))?, thread().spawn(move || drain(stderr))?))
 }
 
 fn drain(pipe: Option<impl Read>) -> Vec<u8> {

@@ -58,9 +58,15 @@ pub fn run(settings: &Settings, group: u32, log: Log) -> Result<(), Error> {
             return Err(Error::Kernel { what: "a pipe", source });
         }
     };
-    while daemon.turn() {}
+    let ended = loop {
+        match daemon.turn() {
+            Ok(true) => {}
+            Ok(false) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
     daemon.up.take_down(false);
-    Ok(())
+    ended
 }
 
 /// A connection that was accepted. Without a descriptor left it stays where it is, and the loop must not turn as fast as it can until there is one.
@@ -149,22 +155,18 @@ impl Daemon {
         })
     }
 
-    /// Waits for whatever comes next and does it; false when it is time to end.
-    fn turn(&mut self) -> bool {
+    /// Waits for whatever comes next and does it; false when it is time to end, an error when there is no going on.
+    fn turn(&mut self) -> Result<bool, Error> {
         let woken = match self.wait() {
             Ok(woken) => woken,
-            Err(nix::errno::Errno::EINTR) => return true,
-            Err(error) => {
-                self.log.error(format!("cannot wait for events: {error}"));
-                return false;
-            }
+            Err(nix::errno::Errno::EINTR) => return Ok(true),
+            Err(error) => return Err(Error::Kernel { what: "events", source: error.into() }),
         };
         for source in woken {
             match source {
-                Source::Signals if self.take_signals() => return false,
+                Source::Signals if self.take_signals() => return Ok(false),
                 Source::Signals => {}
-                Source::Links if self.take_link_news() => return false,
-                Source::Links => {}
+                Source::Links => self.take_link_news()?,
                 Source::Ended => self.take_ended(),
                 Source::Dhcp => {
                     if let Some(dhcp) = &mut self.up.dhcp {
@@ -180,7 +182,7 @@ impl Daemon {
         if let Some(dhcp) = &mut self.up.dhcp {
             dhcp.tick();
         }
-        !self.ends_unused()
+        Ok(!self.ends_unused())
     }
 
     fn wait(&self) -> nix::Result<Vec<Source>> {
@@ -233,10 +235,10 @@ impl Daemon {
         false
     }
 
-    /// True if the network itself is gone, which ends the daemon: whoever still wants it starts it anew.
-    fn take_link_news(&mut self) -> bool {
+    /// An error if the network itself is gone, which ends the daemon: whoever still wants it starts it anew.
+    fn take_link_news(&mut self) -> Result<(), Error> {
         let changes = self.doors.link_news.read();
-        let Some(segment) = &self.up.segment else { return false };
+        let Some(segment) = &self.up.segment else { return Ok(()) };
         let mut gone = changes.gone;
         if changes.lost
             && let Ok(all) = self.up.links.all()
@@ -248,8 +250,7 @@ impl Daemon {
         for index in gone {
             let (main, name) = segment.main_link();
             if main == index {
-                self.log.error(format!("ending: somebody took the interface `{name}` away"));
-                return true;
+                return Err(Error::Gone(name));
             }
             if let Some(dhcp) = &mut self.up.dhcp {
                 dhcp.port_closed(index);
@@ -262,7 +263,7 @@ impl Daemon {
                 }
             }
         }
-        false
+        Ok(())
     }
 
     fn take_ended(&mut self) {
@@ -294,7 +295,10 @@ impl Daemon {
         self.up.orphans[at].holders.retain(lives);
         if self.up.orphans[at].holders.is_empty() {
             self.up.orphans.swap_remove(at);
-            self.remove_port(index);
+            // A macvtap device, whatever those of this run are.
+            if let Some(segment) = &self.up.segment {
+                segment.remove(&mut self.up.links, index);
+            }
         }
     }
 

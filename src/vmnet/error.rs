@@ -61,6 +61,8 @@ pub enum Error {
     NotEthernet(String),
     #[error("`{interface}` is a port of the bridge `{bridge}`")]
     Enslaved { interface: String, bridge: String },
+    #[error("ending: somebody took the interface `{0}` away")]
+    Gone(String),
     #[error("the interface `{0}` exists and is not this network's")]
     ForeignInterface(String),
     #[error(

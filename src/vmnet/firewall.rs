@@ -58,10 +58,23 @@ impl Firewall {
 
     /// Empty if the table is not there.
     fn list(&self) -> Result<String, Error> {
-        let finished =
-            tools::call("nft", &["list", "table", "inet", &self.table]).map_err(Error::Firewall)?;
-        Ok(String::from_utf8_lossy(&finished.stdout).into_owned())
+        list(&self.table)
     }
+}
+
+/// Whether a bridge has a table.
+pub fn is_there(bridge: &str) -> Result<bool, Error> {
+    list(&table_name(bridge)).map(|listed| !listed.is_empty())
+}
+
+/// Whether a bridge has a table that lets its machines out.
+pub fn has_way_out(bridge: &str) -> Result<bool, Error> {
+    list(&table_name(bridge)).map(|listed| listed.contains("masquerade"))
+}
+
+fn list(table: &str) -> Result<String, Error> {
+    let finished = tools::call("nft", &["list", "table", "inet", table]).map_err(Error::Firewall)?;
+    Ok(String::from_utf8_lossy(&finished.stdout).into_owned())
 }
 
 /// Takes the table of a bridge away; that there is none is fine.

@@ -2,7 +2,7 @@
 //!
 //! The file `ip_forward` beside the socket holds what it was, and every daemon of a shared network holds it with a shared `flock`: who can lock
 //! it alone at its end is the last. Starting and ending take turns with `ip_forward.lock`. A daemon that is killed lets go of its lock and leaves
-//! the file; the next one goes on with what it says.
+//! the file; the next one goes on with what it says. Until then its bridge and its table show that its machines still count on forwarding.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -11,10 +11,14 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::error::Error;
+use super::firewall;
 use super::links::Links;
 use super::state;
 
 const SWITCH: &str = "/proc/sys/net/ipv4/ip_forward";
+/// What it was, and who may change that.
+const STATE: &str = "ip_forward";
+const TURN: &str = "ip_forward.lock";
 
 /// A share in forwarding.
 #[derive(Debug)]
@@ -26,7 +30,7 @@ pub struct Forwarding {
 /// What became of the switch.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Released {
-    /// Other networks of ours, or nothing had to be changed.
+    /// Other networks of ours need it, or nothing had to be changed.
     Left,
     Restored,
     /// Somebody else's bridge may need it by now.
@@ -34,47 +38,112 @@ pub enum Released {
 }
 
 impl Forwarding {
-    /// Turns forwarding on.
-    pub fn hold(directory: &Path) -> Result<Forwarding, Error> {
-        let _turn = turn(directory)?;
-        let path = directory.join("ip_forward");
-        let failed = |source| Error::File { what: "write", path: path.clone(), source };
-        let locked = |(_, error): (File, nix::errno::Errno)| failed(error.into());
-        let mut share = Flock::lock(state::open_shared(&path)?, FlockArg::LockShared).map_err(locked)?;
-        let mut before = String::new();
-        share.read_to_string(&mut before).map_err(failed)?;
-        if before.is_empty() {
-            let now = state::read(SWITCH.as_ref(), 16).unwrap_or_default();
-            share.rewind().map_err(failed)?;
-            share.write_all(now.trim().as_bytes()).map_err(failed)?;
+    /// Turns forwarding on, or leaves all as it is. `ours` is the bridge of this network.
+    pub fn hold(directory: &Path, links: &mut Links, ours: &str) -> Result<Forwarding, Error> {
+        let turn = turn(directory)?;
+        let mut held = match Forwarding::share(directory) {
+            Ok(held) => held,
+            Err(error) => {
+                // Of no use to anybody without the other file.
+                if !directory.join(STATE).exists() {
+                    let _ = state::remove(&directory.join(TURN));
+                }
+                return Err(error);
+            }
+        };
+        let switched = held.turn_on();
+        drop(turn);
+        match switched {
+            Ok(()) => Ok(held),
+            Err(error) => {
+                // What failed says more than what fails for the same reason.
+                let _ = held.release(links, ours);
+                Err(error)
+            }
         }
-        let switched = state::set_kernel(SWITCH, "1");
-        switched.map_err(|source| Error::File { what: "write", path: SWITCH.into(), source })?;
-        Ok(Forwarding { directory: directory.to_owned(), share })
+    }
+
+    /// Must be called in one's turn.
+    fn share(directory: &Path) -> Result<Forwarding, Error> {
+        let path = directory.join(STATE);
+        let share = Flock::lock(state::open_shared(&path)?, FlockArg::LockShared);
+        let failed = |(_, error): (File, nix::errno::Errno)| Error::File {
+            what: "lock",
+            path: path.clone(),
+            source: error.into(),
+        };
+        Ok(Forwarding { directory: directory.to_owned(), share: share.map_err(failed)? })
+    }
+
+    fn turn_on(&mut self) -> Result<(), Error> {
+        let path = self.directory.join(STATE);
+        let failed = |source| Error::File { what: "write", path: path.clone(), source };
+        let mut before = String::new();
+        self.share.read_to_string(&mut before).map_err(failed)?;
+        if before.is_empty() {
+            self.share.rewind().map_err(failed)?;
+            self.share.write_all(now().as_bytes()).map_err(failed)?;
+        }
+        switch("1")
     }
 
     /// Gives the share back; `ours` is the bridge of this network, which is gone or about to be.
     pub fn release(self, links: &mut Links, ours: &str) -> Result<Released, Error> {
         let _turn = turn(&self.directory)?;
-        let path = self.directory.join("ip_forward");
+        let path = self.directory.join(STATE);
         // Another daemon's share keeps us from having it alone.
         if self.share.relock(FlockArg::LockExclusiveNonblock).is_err() {
             return Ok(Released::Left);
         }
+        // One was killed, and will be started again or not.
+        if has_orphans(links, ours)? {
+            return Ok(Released::Left);
+        }
         let before = state::read(&path, 16).unwrap_or_default();
-        let released = if before.trim() != "0" {
+        let released = if before.trim() != "0" || now() == "0" {
             Released::Left
         } else if let Some(other) = other_bridge(links, ours) {
             Released::NeededBy(other)
         } else {
-            let switched = state::set_kernel(SWITCH, "0");
-            switched.map_err(|source| Error::File { what: "write", path: SWITCH.into(), source })?;
+            switch("0")?;
             Released::Restored
         };
         state::remove(&path)?;
-        state::remove(&self.directory.join("ip_forward.lock"))?;
+        state::remove(&self.directory.join(TURN))?;
         Ok(released)
     }
+
+    /// Gives back what a run of this network left that was `shared` and was killed.
+    pub fn settle(directory: &Path, links: &mut Links, ours: &str) -> Result<(), Error> {
+        if ![STATE, TURN].iter().any(|name| directory.join(name).exists()) {
+            return Ok(());
+        }
+        let turn = turn(directory)?;
+        let left = Forwarding::share(directory)?;
+        drop(turn);
+        left.release(links, ours).map(drop)
+    }
+}
+
+/// Whether there is another shared network of ours. Asked where no daemon of one lives.
+fn has_orphans(links: &mut Links, ours: &str) -> Result<bool, Error> {
+    let all = links.all().map_err(|source| Error::Kernel { what: "interfaces", source })?;
+    for link in all.iter().filter(|link| link.name != ours && link.alias.starts_with(super::ALIAS)) {
+        if firewall::has_way_out(&link.name)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// How it is now.
+fn now() -> String {
+    state::read(SWITCH.as_ref(), 16).unwrap_or_default().trim().to_owned()
+}
+
+fn switch(to: &str) -> Result<(), Error> {
+    let switched = state::set_kernel(SWITCH, to);
+    switched.map_err(|source| Error::File { what: "write", path: SWITCH.into(), source })
 }
 
 /// A bridge with an address that is not ours: Docker's, libvirt's, another user's.
@@ -92,7 +161,7 @@ fn other_bridge(links: &mut Links, ours: &str) -> Option<String> {
 /// One starts or ends at a time. The file is the same for all only as long as it has its name.
 fn turn(directory: &Path) -> Result<Flock<File>, Error> {
     use std::os::unix::fs::MetadataExt;
-    let path = directory.join("ip_forward.lock");
+    let path = directory.join(TURN);
     loop {
         let file = state::open_shared(&path)?;
         let failed = |(_, error): (File, nix::errno::Errno)| Error::File {

@@ -68,12 +68,26 @@ pub fn open(network: &Own) -> Opened {
 
 /// Takes every rule away that bears the bridge's tag; gives what could not be done.
 pub fn close(bridge: &str) -> Vec<String> {
+    close_those(bridge, |_| true)
+}
+
+/// Takes away what a run of the network's other mode has put there. What this one needs stays where it is, so that machines which have outlived
+/// that run are not cut off.
+pub fn close_others(network: &Own) -> Vec<String> {
+    close_those(&network.bridge, |rule| {
+        let between_machines = ["-i", "-o"].iter().all(|side| rule.iter().any(|word| word == side));
+        between_machines == network.shared
+    })
+}
+
+fn close_those(bridge: &str, is_unwanted: impl Fn(&[String]) -> bool) -> Vec<String> {
     let mut failed = Vec::new();
     for gate in gates(&chains()) {
         match gate {
             Gate::Chain { iptables, chain } => {
                 let Ok(listed) = tools::call(iptables, &["-w", "5", "-S", chain]) else { continue };
-                for rule in tagged(&String::from_utf8_lossy(&listed.stdout), bridge) {
+                let tagged = tagged(&String::from_utf8_lossy(&listed.stdout), bridge);
+                for rule in tagged.into_iter().filter(|rule| is_unwanted(rule)) {
                     let args =
                         [&["-w", "5", "-D"], rule.iter().map(String::as_str).collect::<Vec<_>>().as_slice()]
                             .concat();
@@ -82,6 +96,8 @@ pub fn close(bridge: &str) -> Vec<String> {
                     );
                 }
             }
+            // The same for every mode.
+            Gate::Firewalld if !is_unwanted(&[]) => {}
             // Not in the zone: nothing to take away.
             Gate::Firewalld => {
                 drop(tools::call("firewall-cmd", &[ZONE, &format!("--remove-interface={bridge}")]))

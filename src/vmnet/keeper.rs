@@ -36,12 +36,11 @@ impl Rules {
     /// Writes our table, and rules into the firewalls of others.
     pub fn install(own: &Own, log: Log) -> Result<Rules, Error> {
         let table = Firewall::install(own)?;
-        // What an earlier run put elsewhere may be of another mode.
-        for failure in gates::close(&own.bridge) {
-            log.warn(failure);
-        }
         let mut rules = Rules { own: own.clone(), table, warned: Vec::new(), log };
         rules.open_gates();
+        for failure in gates::close_others(own) {
+            log.warn(failure);
+        }
         Ok(rules)
     }
 

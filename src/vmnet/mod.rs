@@ -36,6 +36,7 @@ mod forwarding;
 pub mod framing;
 mod gates;
 mod keeper;
+mod leftovers;
 mod links;
 mod log;
 mod netlink;

@@ -23,6 +23,10 @@ pub const MTU: u32 = 1500;
 /// Stations on one physical interface, and names that are tried for them.
 const MOST_MACVTAPS: u32 = 1024;
 
+/// Where nodes of our own making are for a moment, because /run is mounted without devices; and what begins their names.
+const DEVICES: &str = "/dev";
+const NODE: &str = ".socket_vmnet-";
+
 /// See the module.
 #[derive(Debug)]
 pub enum Segment {
@@ -54,6 +58,7 @@ impl Segment {
             Network::Bridged { interface } => {
                 let link = find(links, interface)?;
                 if link.kind == "bridge" {
+                    keep_mac(links, &link, &prefix)?;
                     return Ok(Segment::Bridge { bridge: link, own: false, prefix });
                 }
                 let segment = Segment::Physical { lower: link, prefix };
@@ -194,6 +199,19 @@ fn own_bridge(links: &mut Links, own: &Own, alias: &str) -> Result<Link, Error> 
     Ok(bridge)
 }
 
+/// A bridge of the host's without a port of its own would take the address of our first one, and lose it with the last, unless somebody set one.
+fn keep_mac(links: &mut Links, bridge: &Link, prefix: &str) -> Result<(), Error> {
+    let all = links.all().map_err(|source| Error::Kernel { what: "interfaces", source })?;
+    let others = |link: &&Link| link.master == Some(bridge.index) && !link.name.starts_with(prefix);
+    let (None, Some(mac)) = (all.iter().find(others), bridge.mac) else { return Ok(()) };
+    let failed = |source| Error::Interface {
+        what: "keep the hardware address",
+        interface: bridge.name.clone(),
+        source,
+    };
+    links.set_mac(bridge.index, mac).map_err(failed)
+}
+
 /// The host's side of a tap. High, because a bridge whose address nobody set takes the lowest of its ports'.
 fn tap_mac(index: u32) -> Mac {
     let [_, a, b, c] = index.to_be_bytes();
@@ -275,16 +293,24 @@ pub fn device_of(name: &str) -> std::io::Result<u64> {
 /// Opens the device by its number, through a node of our own making: `/dev/tapN` is shared by all network namespaces, or not there at all.
 fn open_macvtap(name: &str, header: Header) -> std::io::Result<OwnedFd> {
     let device = device_of(name)?;
-    // In /dev, because /run is mounted without devices.
-    let path = format!("/dev/.socket_vmnet-{name}");
-    // What a run left that was killed right here.
-    state::remove(path.as_ref()).map_err(|error| std::io::Error::other(error.told()))?;
+    let path = format!("{DEVICES}/{NODE}{name}");
     mknod(path.as_str(), SFlag::S_IFCHR, Mode::S_IRUSR | Mode::S_IWUSR, device)?;
     let opened = tap::open(&path);
     fs::remove_file(&path)?;
     let fd = OwnedFd::from(opened?);
     tap::set_header(&fd, header)?;
     Ok(fd)
+}
+
+/// Removes the nodes that an earlier run left which was killed between making one and removing it.
+pub fn remove_nodes(prefix: &str) -> Result<(), Error> {
+    let beginning = format!("{NODE}{prefix}");
+    for entry in fs::read_dir(DEVICES).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&beginning) {
+            state::remove(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The processes that have a character device open.

@@ -21,6 +21,8 @@ pub struct Settings {
     /// Who may connect.
     pub group: String,
     pub network: Network,
+    /// The name of this network's own bridge, in the modes in which it has one.
+    pub bridge: String,
     /// Begins the names of this network's tap and macvtap devices and of nobody else's.
     pub port_prefix: String,
 }
@@ -125,7 +127,7 @@ impl Settings {
         let identity = files.socket.to_string_lossy().into_owned();
         let network = network(written, &name, &identity)?;
         let port_prefix = format!("lm{:06x}-", fnv(&identity) & 0xff_ffff);
-        Ok(Settings { files, group, network, port_prefix })
+        Ok(Settings { files, group, network, bridge: bridge_name(&name), port_prefix })
     }
 }
 

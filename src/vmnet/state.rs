@@ -47,7 +47,7 @@ pub fn check_directory(directory: &Path) -> Result<(), Error> {
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
-    _lock: Flock<File>,
+    lock: Flock<File>,
 }
 
 impl PidFile {
@@ -59,7 +59,7 @@ impl PidFile {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
             let file = options.open(path).map_err(failed)?;
-            let mut lock = match lock_exclusively(file) {
+            let lock = match lock_exclusively(file) {
                 Ok(lock) => lock,
                 Err((mut file, true)) => {
                     let mut text = String::new();
@@ -78,11 +78,13 @@ impl PidFile {
                 fs::remove_file(path).map_err(failed)?;
                 continue;
             }
+            // From here on it is ours to remove, also where the rest fails.
+            let mut held = PidFile { path: path.to_owned(), lock };
             // Of a run that was interrupted, with other rights.
-            std::os::unix::fs::fchown(&*lock, Some(0), Some(0)).map_err(failed)?;
-            lock.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed)?;
-            lock.write_all(std::process::id().to_string().as_bytes()).map_err(failed)?;
-            return Ok(PidFile { path: path.to_owned(), _lock: lock });
+            std::os::unix::fs::fchown(&*held.lock, Some(0), Some(0)).map_err(failed)?;
+            held.lock.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed)?;
+            held.lock.write_all(std::process::id().to_string().as_bytes()).map_err(failed)?;
+            return Ok(held);
         }
     }
 }
@@ -165,11 +167,16 @@ impl BoundSocket {
     }
 }
 
-/// Writes a file whole: its readers see the former one or the new one. For `group`, 0640.
-pub fn replace(path: &Path, text: &str, group: u32) -> Result<(), Error> {
+/// Where [`replace`] writes before the file is whole; who is killed meanwhile leaves it.
+pub fn unfinished(path: &Path) -> PathBuf {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
-    let new = PathBuf::from(new);
+    new.into()
+}
+
+/// Writes a file whole: its readers see the former one or the new one. For `group`, 0640.
+pub fn replace(path: &Path, text: &str, group: u32) -> Result<(), Error> {
+    let new = unfinished(path);
     let write = || -> io::Result<()> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);

@@ -13,7 +13,7 @@ use super::log::Log;
 use super::segment::{self, MTU, Segment};
 use super::settings::{Network, Own, Settings};
 use super::state::{self, BoundSocket, PidFile};
-use super::{checks, gates};
+use super::{checks, gates, leftovers};
 use crate::sys::capabilities::{self, Capability};
 use crate::sys::pidfd;
 
@@ -35,7 +35,7 @@ pub struct Up {
     /// The bridge was there before us, with machines on it: it outlives a start that fails.
     adopted: bool,
     forwarding: Option<Forwarding>,
-    /// This run has written the rules.
+    /// This run has begun to write the rules.
     has_rules: bool,
     keeper: Option<Keeper>,
     pub dhcp: Option<Dhcp>,
@@ -85,6 +85,7 @@ impl Up {
         let files = self.settings.files.clone();
         state::clear_socket(&files.socket)?;
         state::clear_socket(&files.tap_socket)?;
+        leftovers::clear(&self.settings, &mut self.links, log);
         // Before the first link is made, so that nothing is missed.
         let link_news =
             LinkNews::open().map_err(|source| Error::Kernel { what: "news of interfaces", source })?;
@@ -131,6 +132,7 @@ impl Up {
         for told in segment.tend(&mut self.links) {
             log.warn(told);
         }
+        self.adopt_macvtaps(&segment);
         match &segment {
             Segment::Bridge { bridge, own: true, .. } => {
                 let ports = match segment.ports(&mut self.links).len() {
@@ -142,7 +144,6 @@ impl Up {
             }
             Segment::Bridge { bridge, .. } => log.info(format!("Joining the bridge `{}`", bridge.name)),
             Segment::Physical { lower, .. } => {
-                self.adopt_macvtaps(&segment);
                 log.info(format!("Using macvtap devices on `{}`", lower.name));
             }
         }
@@ -159,10 +160,11 @@ impl Up {
         }
     }
 
-    /// Devices that an earlier run handed out: nobody tells us of their end any more, so whoever has them open now is watched. Needs root's whole
+    /// Macvtap devices that an earlier run handed out: nobody tells us of their end any more, so whoever has them open now is watched. Needs root's whole
     /// power, because it looks into processes of others.
     fn adopt_macvtaps(&mut self, segment: &Segment) {
-        for link in segment.ports(&mut self.links) {
+        let ports = segment.ports(&mut self.links);
+        for link in ports.into_iter().filter(|link| link.kind == "macvtap") {
             let holders = segment::device_of(&link.name).map(segment::holders_of).unwrap_or_default();
             let holders: Vec<_> = holders.into_iter().filter_map(|pid| pidfd::open(pid).ok()).collect();
             if holders.is_empty() {
@@ -180,12 +182,14 @@ impl Up {
         if own.gateway_is_default {
             log.warn(format!("no --vmnet-gateway was given: it is {}", own.gateway));
         }
-        let rules = Rules::install(own, log)?;
+        // Also where it fails: some may be there already.
         self.has_rules = true;
+        let rules = Rules::install(own, log)?;
         log.info(format!("The firewall knows the network {}", own.subnet()));
         if own.shared {
             // Last: before the rules are there, nothing may pass.
-            self.forwarding = Some(Forwarding::hold(&self.settings.files.directory)?);
+            self.forwarding =
+                Some(Forwarding::hold(&self.settings.files.directory, &mut self.links, &own.bridge)?);
             log.info("Forwarding IPv4");
         }
         Ok(rules)

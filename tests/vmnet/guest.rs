@@ -148,6 +148,12 @@ impl<'a> Guest<'a> {
         self.lease().split('/').next().unwrap().to_owned()
     }
 
+    /// Gives itself an address, where nobody lends any.
+    #[track_caller]
+    pub(super) fn takes(&self, address: &str) {
+        self.place.sh(&format!("ip -n {} addr add {address} dev eth0", self.name));
+    }
+
     /// Whether `to` answers within a second.
     pub(super) fn reaches_now(&self, to: &str) -> bool {
         self.try_sh(&format!("busybox ping -c 1 -W 1 {to}")).0

@@ -1,15 +1,19 @@
-//! A client that breaks the protocol harms itself and nobody else.
+//! A client that breaks the protocol, or asks for more than its share, harms itself and nobody else.
 
 use std::io::{Read, Write};
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use limactl::packet::Mac;
+use limactl::packet::datagram::{Datagram, EVERYBODY};
+use limactl::packet::dhcp::{CLIENT_PORT, Query, QueryKind, SERVER_PORT};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::guest::{Guest, Wire};
 use super::place::{Daemon, GATEWAY, file};
+use super::taps::borrow;
 use super::with_place;
 use crate::support::until;
 
@@ -147,6 +151,87 @@ fn clients_beyond_the_most_are_turned_away_and_the_others_served() {
         clients.clear();
         until("their taps are gone", || place.try_sh("ip -o link | grep lm").1.is_empty());
         is_answered(&mut connect());
+        daemon.end();
+    });
+}
+
+/// A question about an address from the station `number` of a flood.
+fn question(kind: QueryKind, number: u32, requested: Option<Ipv4Addr>) -> Vec<u8> {
+    let [a, b, c, d] = number.to_be_bytes();
+    let mac = Mac([0x52, 0x66, a, b, c, d]);
+    let none = Ipv4Addr::UNSPECIFIED;
+    let query = Query {
+        kind,
+        transaction: number,
+        mac,
+        client: none,
+        relay: none,
+        broadcast: true,
+        requested,
+        server: None,
+        host_name: Some(format!("flood-{number}")),
+    };
+    let frame = Datagram {
+        from_mac: mac,
+        to_mac: Mac::BROADCAST,
+        from: SocketAddrV4::new(none, CLIENT_PORT),
+        to: SocketAddrV4::new(EVERYBODY, SERVER_PORT),
+        payload: &query.emit(),
+    }
+    .emit();
+    [&(frame.len() as u32).to_be_bytes(), frame.as_slice()].concat()
+}
+
+/// In KiB.
+fn memory(daemon: &Daemon) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+}
+
+/// How many of the leases on disk are the flood's, and how many there are.
+fn leases() -> (usize, usize) {
+    let text = std::fs::read(file("net_leases.json")).unwrap_or_default();
+    let records: Vec<serde_json::Value> = serde_json::from_slice(&text).unwrap_or_default();
+    let is_flood = |record: &&serde_json::Value| record["mac"].as_str().unwrap().starts_with("52:66:");
+    (records.iter().filter(is_flood).count(), records.len())
+}
+
+#[test]
+fn a_flood_of_stations_takes_neither_the_addresses_nor_the_memory() {
+    with_place("a flood of stations", |place| {
+        let daemon = place.serve_shared();
+        let guest = Guest::new(place, 1, Wire::stream("net"));
+        let address = guest.address();
+        let mut flood = connect();
+        is_answered(&mut flood);
+        let before = memory(&daemon);
+        // Each takes one of the addresses that are lent, as after a restart.
+        for number in 0..200 {
+            let wanted = Ipv4Addr::new(192, 168, 105, 2 + number as u8);
+            flood.write_all(&question(QueryKind::Request, number, Some(wanted))).unwrap();
+        }
+        let told = ": the stations behind its port hold 16 addresses already\n";
+        until("it says that they are too many", || daemon.said().contains(told));
+        until("those that got one are on disk", || leases() == (16, 17));
+        guest.reaches(GATEWAY);
+        // Any number of others, as fast as they can be written.
+        for number in 200..50_000 {
+            flood.write_all(&question(QueryKind::Discover, number, None)).unwrap();
+        }
+        guest.reaches(GATEWAY);
+        assert_eq!(guest.address(), address, "who has an address keeps it");
+        let late = Guest::new(place, 2, borrow("net").1);
+        let other = late.address();
+        assert_ne!(other, address);
+        late.reaches(&address);
+        until("the late one is on disk", || {
+            std::fs::read_to_string(file("net_leases.json")).unwrap().contains(&other)
+        });
+        assert_eq!(leases(), (16, 18));
+        let grown = memory(&daemon) - before;
+        assert!(grown < 2048, "{grown} KiB more than {before} KiB");
+        drop((guest, late, flood));
         daemon.end();
     });
 }

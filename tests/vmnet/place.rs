@@ -13,7 +13,7 @@ use crate::support::{World, namespaces, until};
 pub(super) const RUN: &str = "/run/lima";
 /// The outside's address, and the host's there.
 pub(super) const OUTSIDE: &str = "198.51.100.2";
-const OUTSIDE_HOST: &str = "198.51.100.1";
+pub(super) const OUTSIDE_HOST: &str = "198.51.100.1";
 /// The network of most tests.
 pub(super) const GATEWAY: &str = "192.168.105.1";
 
@@ -40,9 +40,14 @@ pub(super) fn with_place(name: &str, test: impl FnOnce(&Place) + Send) {
     });
 }
 
-/// The links of this place, not those of the machine; a new network can have inherited forwarding.
+/// The links of this place, not those of the machine, and devices that no other place makes; a new network can have inherited forwarding.
 const PREPARE: &str = "
 mount -t sysfs none /sys
+mount -t tmpfs -o mode=755 none /dev
+mknod -m 666 /dev/null c 1 3
+mknod -m 666 /dev/urandom c 1 9
+mkdir /dev/net
+mknod -m 600 /dev/net/tun c 10 200
 mount -t tmpfs -o mode=755 none /run
 mkdir /run/lima
 ip link set lo up
@@ -114,7 +119,7 @@ impl Place {
     /// Everything that a daemon can leave: links, rules, the switch for forwarding, files, processes.
     pub(super) fn inventory(&self) -> String {
         let mut text = self.sh("ip -o link | sed 's/^[0-9]*: //; s/[:@].*//' | sort
-            nft list ruleset
+            nft --stateless list ruleset
             cat /proc/sys/net/ipv4/ip_forward
             ls -A /run/lima
             find /dev -name '.socket_vmnet*'");

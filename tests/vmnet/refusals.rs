@@ -124,3 +124,119 @@ fn one_daemon_at_a_time_and_a_stale_pid_file_is_nobodys() {
         foreign.wait().unwrap();
     });
 }
+
+/// The words for a network on the segment of `interface`.
+fn bridged(interface: &str) -> [&str; 3] {
+    ["--vmnet-mode=bridged", "--vmnet-interface", interface]
+}
+
+#[test]
+fn interfaces_that_are_no_way_to_a_segment_are_refused() {
+    with_place("interfaces that cannot be used", |place| {
+        place.sh("ip link add br9 type bridge
+            ip link add eth8 type veth peer name wlan7
+            ip link set eth8 master br9");
+        for (interface, message) in [
+            (
+                "eth8",
+                "`eth8` is a port of the bridge `br9`\nERROR| hint: set `interface: br9` in networks.yaml",
+            ),
+            ("lo", "`lo` is not an Ethernet interface"),
+            ("../eth8", "`--vmnet-interface` is `../eth8`, which is not the name of an interface"),
+            ("eth%d", "`--vmnet-interface` is `eth%d`, which is not the name of an interface"),
+            ("eth+", "`--vmnet-interface` is `eth+`, which is not the name of an interface"),
+            ("", "`--vmnet-interface` is ``, which is not the name of an interface"),
+        ] {
+            refused(place, &bridged(interface), 1, &format!("ERROR| {message}"));
+        }
+        // As the kernel shows a radio.
+        place.sh("mkdir -p /run/class/wlan7/phy80211 && mount --bind /run/class /sys/class/net");
+        refused(
+            place,
+            &bridged("wlan7"),
+            1,
+            "ERROR| `wlan7` is a wireless interface: access points take no frames with hardware addresses other than its own\nERROR| hint: use a wired interface, or the network `shared`",
+        );
+        place.sh("umount /sys/class/net");
+        place.serve("net", &bridged("wlan7")).end();
+    });
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_socket_is_left_alone_unless_it_is_a_dead_one() {
+    with_place("the places of sockets", |place| {
+        let elsewhere = place.world.path("elsewhere");
+        let foreign = UnixListener::bind(&elsewhere).unwrap();
+        for name in ["socket_vmnet.net", "net_tap.sock"] {
+            let path = file(name);
+            let shown = path.display();
+            let none = format!(
+                "ERROR| `{shown}` exists and is not a socket\nERROR| hint: run `rm {shown}` if nobody needs it"
+            );
+            fs::write(&path, "mine").unwrap();
+            refused(place, &SHARED, 1, &none);
+            assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+            refused(place, &SHARED, 1, &none);
+            fs::remove_file(&path).unwrap();
+            fs::create_dir(&path).unwrap();
+            refused(place, &SHARED, 1, &none);
+            fs::remove_dir(&path).unwrap();
+            let somebodys = UnixListener::bind(&path).unwrap();
+            let message = format!(
+                "ERROR| somebody listens at `{shown}` already\nERROR| hint: nothing needs to be done, or end that one first"
+            );
+            refused(place, &SHARED, 3, &message);
+            std::os::unix::net::UnixStream::connect(&path).unwrap();
+            drop(somebodys);
+            fs::remove_file(&path).unwrap();
+        }
+        // Sockets at which nobody listens.
+        for name in ["socket_vmnet.net", "net_tap.sock"] {
+            drop(UnixListener::bind(file(name)).unwrap());
+        }
+        let before = place.inventory();
+        assert!(before.contains("net_tap.sock\nsocket_vmnet.net"), "{before}");
+        place.serve_shared().end();
+        assert_eq!(place.inventory(), before.replace("\nnet_tap.sock\nsocket_vmnet.net", ""));
+        drop(foreign);
+    });
+}
+
+#[test]
+fn a_pid_file_or_a_folder_that_others_decide_over_is_refused() {
+    with_place("insecure paths", |place| {
+        let victim = place.world.write("victim", "precious");
+        std::os::unix::fs::symlink(&victim, file("net_socket_vmnet.pid")).unwrap();
+        let message = "ERROR| cannot write `/run/lima/net_socket_vmnet.pid`: Too many levels of symbolic links (os error 40)";
+        refused(place, &SHARED, 1, message);
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        fs::remove_file(file("net_socket_vmnet.pid")).unwrap();
+        let insecure = |folder: &str, fault: &str| {
+            format!(
+                "ERROR| the directory `{folder}` is not safe: {fault}\nERROR| hint: run `chown root:root {folder} && chmod go-w {folder}`"
+            )
+        };
+        let elsewhere = [&SHARED, ["-p", "/tmp/net.pid"].as_slice()].concat();
+        refused(place, &elsewhere, 1, &insecure("/tmp", "everybody can write to it"));
+        place.sh("mkdir /run/real && ln -s real /run/link");
+        let elsewhere = [&SHARED, ["-p", "/run/link/net.pid"].as_slice()].concat();
+        refused(place, &elsewhere, 1, &insecure("/run/link", "it is a symbolic link"));
+        place.sh("chmod 777 /run/lima");
+        refused(place, &SHARED, 1, &insecure("/run/lima", "everybody can write to it"));
+        place.sh("chmod 755 /run/lima && chown 1 /run/lima");
+        refused(place, &SHARED, 1, &insecure("/run/lima", "it is not owned by root"));
+    });
+}
+
+#[test]
+fn without_tap_devices_nothing_is_made() {
+    with_place("a kernel without tap devices", |place| {
+        place.sh("ip link add br9 type bridge && rm /dev/net/tun");
+        let message = "ERROR| cannot make a tap device: No such file or directory (os error 2)\nERROR| hint: run `modprobe tun`";
+        for words in [SHARED, bridged("br9")] {
+            refused(place, &words, 1, message);
+        }
+    });
+}
