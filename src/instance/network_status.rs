@@ -113,6 +113,8 @@ fn managed(
         })
         .collect();
     let log = std::fs::read_to_string(context.home.network_log(&network.name, "stderr")).unwrap_or_default();
+    // A daemon that another user has started writes its log there, and ours is of an earlier one.
+    let is_own = daemon.is_alive() && context.home.is_starting(&network.name);
     let table = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
     let install = install_command(&context.executable, networks, &context.host);
     let setup = validate::check(networks, system, &ThisMachine, Some(install))
@@ -126,8 +128,9 @@ fn managed(
         setup: setup.map_err(|error| words::chain(&error)),
         missing_rules: rules.clone(),
         clashes: addresses.map(|own| diagnosis::clashes(&table, own, daemon.is_alive())).unwrap_or_default(),
-        warnings: if daemon.is_alive() { diagnosis::warnings(&log) } else { Vec::new() },
+        warnings: if is_own { diagnosis::warnings(&log) } else { Vec::new() },
         last_words: if log.trim().is_empty() { String::new() } else { daemon::last_words(&log) },
+        has_failed: daemon::has_errors(&log),
         nics: own_nics.clone(),
     };
     let owner =
@@ -176,7 +179,7 @@ fn all_nics(context: &Context) -> Result<Vec<(String, Nic)>, Error> {
         let dir = context.home.instance(&instance);
         let config = match context.home.load(&dir, &context.host) {
             Ok(loaded) => loaded.config,
-            Err(LoadError::File(_) | LoadError::Config(_)) => continue,
+            Err(LoadError::File(_) | LoadError::Config(_) | LoadError::Networks(_)) => continue,
         };
         let on = config.networks.iter().filter_map(|nic| Some((nic.attachment.network()?, nic)));
         let on: Vec<_> = on.collect();

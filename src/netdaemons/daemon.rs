@@ -99,6 +99,11 @@ pub fn log_says_ready(log: &str) -> bool {
     log.contains("INFO | * vmnet_") || log.contains("Accepted a connection")
 }
 
+/// Whether a daemon has said that something was wrong.
+pub fn has_errors(log: &str) -> bool {
+    log.lines().any(|line| line.starts_with("ERROR|"))
+}
+
 /// Why a daemon ended, from its last words: its errors where it marks them so, else the last line.
 pub fn last_words(log: &str) -> String {
     let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

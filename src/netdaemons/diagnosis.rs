@@ -24,6 +24,8 @@ pub struct Findings {
     pub warnings: Vec<String>,
     /// The last reason for which the daemon ended, if it was started and does not live.
     pub last_words: String,
+    /// That was an error.
+    pub has_failed: bool,
     pub nics: Vec<Nic>,
 }
 
@@ -102,6 +104,12 @@ pub fn first_to_fix(found: &Findings) -> Option<String> {
                 "its daemon does not run{why} (hint: run `limactl network reconcile`, which starts it or says why not)"
             ));
         }
+        (_, _) if found.has_failed && !found.daemon.is_alive() => {
+            return Some(format!(
+                "its last start failed: {} (hint: mend that and start an instance that uses it)",
+                found.last_words
+            ));
+        }
         _ => {}
     }
     if let Some(warning) = found.warnings.last() {
@@ -172,6 +180,7 @@ mod tests {
             clashes: Vec::new(),
             warnings: Vec::new(),
             last_words: String::new(),
+            has_failed: false,
             nics: vec![nic(Some(Ipv4Addr::new(192, 168, 105, 2)))],
         }
     }
@@ -229,6 +238,9 @@ mod tests {
             ..fine()
         };
         assert_eq!(first_to_fix(&found), None);
+        let failed = Findings { last_words: "no nft".into(), has_failed: true, ..found };
+        let told = "its last start failed: no nft (hint: mend that and start an instance that uses it)";
+        assert_eq!(first_to_fix(&failed).as_deref(), Some(told));
     }
 
     #[test]
