@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | `files` | the hosts file | the hosts file |
 //! | `dns` | the nameservers | the system |
-//! | `resolve` | systemd-resolved's stub; UNAVAIL where it does not run; the system where it runs without stub | the system |
+//! | `resolve` | systemd-resolved's stub; UNAVAIL where it does not run or is not installed; the system where it runs without stub | the system |
 //! | `mdns_minimal`, `mdns4_minimal`, `mdns6_minimal` | UNAVAIL; the system below `.local` | the system |
 //! | `myhostname` | NOTFOUND; the system for the host's own name, `localhost.localdomain` and below both names of the loopback | the system |
 //! | `mymachines` | NOTFOUND | the system |

@@ -1,13 +1,13 @@
 //! Whether systemd-resolved runs, and whether with its stub at 127.0.0.53.
 //!
 //! It runs if the socket that `nss-resolve` asks through takes connections. One connection is kept: it ends when systemd-resolved does, so asking
-//! again costs one read that does not wait, and wakes nobody. Without systemd-resolved it costs one connect that fails at once. The
-//! stub is looked for in the kernel's tables of sockets, for each new connection and every ten seconds (its configuration can be reloaded).
+//! again costs one read that does not wait, and wakes nobody. Without systemd-resolved it costs one connect that fails at once. Where the C library has
+//! no `nss-resolve`, nobody ever asks systemd-resolved by way of nsswitch.conf, so it is as good as absent. The stub is looked for in the kernel's tables of sockets, for each new connection and every ten seconds (its configuration can be reloaded).
 
 /// What `resolve` in nsswitch.conf can mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It does not run.
+    /// It does not run, or the C library has no module for it.
     Absent,
     /// It runs, and its stub answers over UDP and TCP at [`STUB`].
     Stub,
@@ -53,6 +53,7 @@ mod linux {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
     use super::{STUB, State};
+    use crate::sys::resolve;
 
     const SOCKET: &str = "/run/systemd/resolve/io.systemd.Resolve";
     /// The stub is looked for again after this long.
@@ -67,6 +68,8 @@ mod linux {
         socket: PathBuf,
         /// The folder with `udp` and `tcp`.
         tables: PathBuf,
+        /// Whether the C library can ask it.
+        has_module: fn() -> bool,
         connection: Option<UnixStream>,
         /// Whether there is a stub, and when that was looked up.
         stub: Option<(bool, Instant)>,
@@ -80,11 +83,11 @@ mod linux {
 
     impl Resolved {
         pub fn new() -> Self {
-            Resolved::at(SOCKET.into(), "/proc/self/net".into())
+            Resolved::at(SOCKET.into(), "/proc/self/net".into(), || resolve::has_module("resolve"))
         }
 
-        pub(super) fn at(socket: PathBuf, tables: PathBuf) -> Self {
-            Resolved { socket, tables, connection: None, stub: None }
+        pub(super) fn at(socket: PathBuf, tables: PathBuf, has_module: fn() -> bool) -> Self {
+            Resolved { socket, tables, has_module, connection: None, stub: None }
         }
 
         /// How it is now. Does not wait.
@@ -92,6 +95,7 @@ mod linux {
             if !self.connection.as_mut().is_some_and(is_open) {
                 (self.connection, self.stub) = (None, None);
                 match open(&self.socket) {
+                    Ok(_) | Err(Errno::EAGAIN) if !(self.has_module)() => return State::Absent,
                     Ok(connection) => self.connection = Some(connection),
                     // Nobody takes connections right now, but somebody listens.
                     Err(Errno::EAGAIN) => {}

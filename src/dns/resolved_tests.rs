@@ -34,7 +34,7 @@ fn start_stop_and_the_stub_are_all_seen() {
     let folder = tempfile::tempdir().unwrap();
     let (path, now) = (folder.path().join("socket"), Instant::now());
     tables(folder.path(), &["udp", "tcp"]);
-    let mut resolved = Resolved::at(path.clone(), folder.path().into());
+    let mut resolved = Resolved::at(path.clone(), folder.path().into(), || true);
     assert_eq!(resolved.state(now), State::Absent);
     let listener = UnixListener::bind(&path).unwrap();
     assert_eq!(resolved.state(now), State::Stub);
@@ -52,12 +52,22 @@ fn start_stop_and_the_stub_are_all_seen() {
 }
 
 #[test]
+fn where_the_c_library_has_no_module_for_it_it_is_absent() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    tables(folder.path(), &["udp", "tcp"]);
+    let _listener = UnixListener::bind(&path).unwrap();
+    let mut resolved = Resolved::at(path, folder.path().into(), || false);
+    assert_eq!(resolved.state(Instant::now()), State::Absent);
+}
+
+#[test]
 fn a_stub_needs_both_protocols_and_is_looked_for_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let _listener = UnixListener::bind(&path).unwrap();
     let mut now = Instant::now();
-    let mut resolved = Resolved::at(path, folder.path().into());
+    let mut resolved = Resolved::at(path, folder.path().into(), || true);
     assert_eq!(resolved.state(now), State::NoStub, "no tables");
     for (with, state) in [
         (&["udp", "tcp"][..], State::Stub),

@@ -92,9 +92,57 @@ pub fn is_held(path: &Path) -> Result<bool, Error> {
     }
 }
 
+/// The processes that have taken a lock of their own on the file at `path`, as the kernel lists them for everybody (`/proc/locks`): the file itself need not
+/// be readable, so that nobody but its owner can lock it. Some file systems count devices in two ways; on those the holder of another file can be
+/// among them, behind the true one. Nothing where the kernel lists no locks, and a holder that has handed its lock on is not found.
+pub fn holders(path: &Path) -> Vec<i32> {
+    use std::os::unix::fs::MetadataExt;
+    let (Ok(file), Ok(locks)) = (path.symlink_metadata(), std::fs::read_to_string("/proc/locks")) else {
+        return Vec::new();
+    };
+    listed_holders(&locks, file.dev(), file.ino())
+}
+
+/// Lines are `NUMBER: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE START END`, major and minor in hexadecimal; `->` stands before the words of one who waits.
+fn listed_holders(locks: &str, device: u64, inode: u64) -> Vec<i32> {
+    use nix::libc::{major, minor};
+    let device = format!("{:02x}:{:02x}", major(device as _), minor(device as _));
+    let holder = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, "WRITE", pid, file, ..] = words.as_slice() else { return None };
+        let (on, number) = file.rsplit_once(':')?;
+        let is_it = number.parse() == Ok(inode);
+        is_it.then_some((on != device, pid.parse::<i32>().ok().filter(|pid| *pid > 0)?))
+    };
+    let mut found: Vec<(bool, i32)> = locks.lines().filter_map(holder).collect();
+    found.sort_unstable();
+    found.into_iter().map(|(_, pid)| pid).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn holders_are_those_whom_the_kernel_lists() {
+        let locks = "1: FLOCK  ADVISORY  WRITE 708 00:1a:1234 0 EOF\n1: -> FLOCK  ADVISORY  WRITE 709 00:1a:1234 0 EOF\n\
+            2: FLOCK  ADVISORY  READ 710 00:1a:1234 0 EOF\n3: POSIX  ADVISORY  WRITE 711 00:1a:1234 0 EOF\n\
+            4: FLOCK  ADVISORY  WRITE 712 00:1a:1235 0 EOF\n5: FLOCK  ADVISORY  WRITE 7 fe:00:1234 0 EOF\n\
+            6: FLOCK  ADVISORY  WRITE 0 00:1a:1234 0 EOF\n7: FLOCK\n";
+        let device = nix::libc::makedev(0, 0x1a);
+        assert_eq!(listed_holders(locks, device as u64, 1234), [708, 7]);
+        assert_eq!(listed_holders(locks, device as u64, 99), [0; 0]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn who_holds_a_lock_is_found_without_opening_its_file() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("x.lock");
+        assert_eq!(holders(&path), [0; 0]);
+        let _lock = Lock::try_acquire(&path).unwrap().unwrap();
+        assert_eq!(holders(&path), [std::process::id() as i32]);
+    }
 
     #[test]
     fn a_lock_has_one_holder_and_ends_with_it() {

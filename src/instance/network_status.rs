@@ -120,6 +120,9 @@ fn managed(
     let setup = validate::check(networks, system, &ThisMachine, Some(install))
         .and_then(|()| validate::check_use(networks, network, system, &ThisMachine));
     let users = users(context, &network.name, nics);
+    let forwards =
+        || std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|on| on.trim() != "0");
+    let goes_out = matches!(network.mode, Mode::Shared(_)) && system.os == HostOs::Linux;
     let findings = Findings {
         name: network.name.clone(),
         users: active(context, &network.name, &own_nics),
@@ -128,6 +131,7 @@ fn managed(
         setup: setup.map_err(|error| words::chain(&error)),
         missing_rules: rules.clone(),
         clashes: addresses.map(|own| diagnosis::clashes(&table, own, daemon.is_alive())).unwrap_or_default(),
+        is_shut: goes_out && daemon.is_alive() && !forwards(),
         warnings: if is_own { diagnosis::warnings(&log) } else { Vec::new() },
         last_words: if log.trim().is_empty() { String::new() } else { daemon::last_words(&log) },
         has_failed: daemon::has_errors(&log),

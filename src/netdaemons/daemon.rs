@@ -1,7 +1,8 @@
 //! Whether the daemon of a network lives, which process it is, and whether it serves. Nothing here signals anybody.
 //!
-//! On Linux the daemon holds a lock on its pid file for its life, as socket_vmnet 1.2.1 does on macOS; older ones there do not, so there the process's
-//! own words must name the file. A pid file whose number belongs to somebody else is stale, whoever that is.
+//! On Linux the daemon holds a lock on its pid file for its life, and the kernel says who holds one. The file is root's alone, because whoever can open
+//! a file can lock it. On macOS socket_vmnet does so since 1.2.1 only, so there the process's own words must name the file. A pid file whose number
+//! belongs to somebody else is stale, whoever that is.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -44,15 +45,22 @@ impl Daemon {
 /// Looks for the daemon of `network`.
 pub fn look(network: &ManagedNetwork, os: HostOs) -> Daemon {
     let pid_file = network.pid_file();
+    // A system may hide the words of root's processes; then the lock alone must do.
+    let named = |pid| identity::argv(pid).map(|argv| names(&argv, &pid_file));
+    if os == HostOs::Linux {
+        let holder = lock::holders(&pid_file).into_iter().find(|pid| named(*pid).unwrap_or(true));
+        if let Some(pid) = holder {
+            return Daemon::Alive { pid };
+        }
+    }
     let Some(pid) = InstanceDir::read_pid(&pid_file).filter(|pid| identity::is_running(*pid)) else {
         return Daemon::Absent;
     };
-    // A system may hide the words of root's processes; then the lock alone must do.
-    let named = identity::argv(pid).map(|argv| names(&argv, &pid_file));
     let locked = lock::is_held(&pid_file).unwrap_or(false);
     let is_ours = match os {
-        HostOs::Linux => locked && named.unwrap_or(true),
-        HostOs::MacOs => named.unwrap_or(locked),
+        // Where the kernel lists no locks.
+        HostOs::Linux => locked && named(pid).unwrap_or(true),
+        HostOs::MacOs => named(pid).unwrap_or(locked),
     };
     if is_ours { Daemon::Alive { pid } } else { Daemon::Foreign { pid } }
 }
@@ -144,21 +152,27 @@ mod tests {
     fn a_process_that_names_the_file_and_holds_it_is_the_daemon() {
         let temp = tempfile::tempdir().unwrap();
         let network = network(temp.path());
-        let lock = Lock::try_acquire(&network.pid_file()).unwrap().unwrap();
-        let mut child = std::process::Command::new("sh")
-            .args(["-c", "read line", "socket_vmnet"])
+        let script = "import fcntl, sys; file = open(sys.argv[1].split('=')[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()";
+        let mut child = std::process::Command::new("python3")
+            .args(["-c", script])
             .arg(format!("--pidfile={}", network.pid_file().display()))
             .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
+        let mut ready = [0];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
         let pid = child.id() as i32;
+        // What is in the file does not matter where the kernel names who holds it.
+        #[cfg(target_os = "linux")]
+        assert_eq!(look(&network, HostOs::Linux), Daemon::Alive { pid });
         std::fs::write(network.pid_file(), pid.to_string()).unwrap();
         assert_eq!(look(&network, HostOs::Linux), Daemon::Alive { pid });
         assert_eq!(look(&network, HostOs::MacOs), Daemon::Alive { pid });
-        assert_eq!(settings(pid, "socket_vmnet").map(|words| words.len()), Some(1));
+        let program = &identity::argv(pid).unwrap()[0];
+        assert_eq!(settings(pid, program).map(|words| words.len()), Some(3));
         drop(child.stdin.take());
         child.wait().unwrap();
-        drop(lock);
         assert_eq!(look(&network, HostOs::Linux), Daemon::Absent);
     }
 

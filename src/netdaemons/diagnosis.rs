@@ -20,6 +20,8 @@ pub struct Findings {
     pub missing_rules: Option<String>,
     /// Other routes of the host into the network's addresses.
     pub clashes: Vec<Route>,
+    /// Guests are to get out through the host, which does not let anything through any more.
+    pub is_shut: bool,
     /// What the daemon warned of since its start.
     pub warnings: Vec<String>,
     /// The last reason for which the daemon ended, if it was started and does not live.
@@ -112,6 +114,11 @@ pub fn first_to_fix(found: &Findings) -> Option<String> {
         }
         _ => {}
     }
+    if found.is_shut {
+        return Some(
+            "the host does not forward IPv4 any more, so no guest gets out (hint: run `sudo sysctl -w net.ipv4.ip_forward=1`)".to_owned(),
+        );
+    }
     if let Some(warning) = found.warnings.last() {
         return Some(warning.clone());
     }
@@ -178,6 +185,7 @@ mod tests {
             setup: Ok(()),
             missing_rules: None,
             clashes: Vec::new(),
+            is_shut: false,
             warnings: Vec::new(),
             last_words: String::new(),
             has_failed: false,
@@ -214,6 +222,8 @@ mod tests {
         starts(&found, "instance `a` has no address on it: no DHCP request of 52:55:55:00:00:01");
         found.warnings = vec!["forward chain `x` drops".into()];
         starts(&found, "forward chain `x` drops");
+        found.is_shut = true;
+        starts(&found, "the host does not forward IPv4 any more");
         found.serves = Ok(false);
         starts(&found, "its daemon runs and does not take connections");
         found.serves = Err("permission denied".into());

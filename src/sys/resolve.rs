@@ -42,6 +42,16 @@ pub enum ResolveError {
     Failed { name: String, code: i32, text: String },
 }
 
+/// Whether the C library has the module that nsswitch.conf calls `service`. It stays loaded, as after a lookup with it. A C library without modules
+/// has none.
+#[cfg(target_os = "linux")]
+pub fn has_module(service: &str) -> bool {
+    let Ok(file) = CString::new(format!("libnss_{service}.so.2")) else { return false };
+    // SAFETY: `file` is a string that ends with a zero byte. What the library does when it is loaded it does in every process that looks names up.
+    let handle = unsafe { libc::dlopen(file.as_ptr(), libc::RTLD_LAZY) };
+    !handle.is_null()
+}
+
 /// Asks the system for the addresses of `name` in one family, in the system's order, without doubles.
 ///
 /// Blocks for as long as the system likes (tens of seconds with dead nameservers): only for threads that may wait.
@@ -143,6 +153,14 @@ mod tests {
     fn the_loopback_name_has_the_loopback_address() {
         let found = addresses("localhost", Family::V4).unwrap();
         assert!(found.iter().all(IpAddr::is_loopback), "{found:?}");
+    }
+
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[test]
+    fn modules_are_those_that_are_installed() {
+        // Part of glibc itself, as a file for old programs.
+        assert!(has_module("compat"));
+        assert!(!has_module("lima_has_none_of_this_name"));
     }
 
     #[test]

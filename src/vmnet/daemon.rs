@@ -11,12 +11,13 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
+use super::dhcp::Dhcp;
 use super::error::Error;
 use super::log::{Log, Seldom};
 use super::relay;
 use super::segment::{Port, Segment};
 use super::settings::Settings;
-use super::up::{Doors, RULES_SETTLE, Up};
+use super::up::{Doors, Up};
 use crate::sys::tap::{self, Header, OFFLOAD_SEGMENTS};
 
 /// Clients of the stream socket at a time.
@@ -41,7 +42,7 @@ const FAILED: u8 = b'E';
 pub fn run(settings: &Settings, group: u32, log: Log) -> Result<(), Error> {
     // From here a signal waits until the loop takes it: no step is left half-done.
     let signals = signals().map_err(|source| Error::Kernel { what: "signals", source })?;
-    let mut up = Up::begin(settings, group, log)?;
+    let mut up = Up::begin(settings, log)?;
     let doors = match up.bring(group) {
         Ok(doors) => doors,
         Err(error) => {
@@ -105,9 +106,8 @@ struct Daemon {
     lent: Vec<Lent>,
     /// Set by SIGUSR1: until when to wait for the last machine.
     unused_until: Option<Instant>,
-    /// Set by a change of rules: when to look at ours.
-    rules_due: Option<Instant>,
     refused: Seldom,
+    tended: Seldom,
 }
 
 /// Everything that can wake the loop.
@@ -116,7 +116,6 @@ enum Source {
     Signals,
     Links,
     Ended,
-    Rules,
     Dhcp,
     /// The connection of a macvtap device, by the number of its link.
     Lent(u32),
@@ -145,8 +144,8 @@ impl Daemon {
             ended_bell,
             lent: Vec::new(),
             unused_until: None,
-            rules_due: None,
             refused: Seldom::default(),
+            tended: Seldom::default(),
         })
     }
 
@@ -167,7 +166,6 @@ impl Daemon {
                 Source::Links if self.take_link_news() => return false,
                 Source::Links => {}
                 Source::Ended => self.take_ended(),
-                Source::Rules => self.take_rule_news(),
                 Source::Dhcp => {
                     if let Some(dhcp) = &mut self.up.dhcp {
                         dhcp.serve(&mut self.up.links);
@@ -182,7 +180,6 @@ impl Daemon {
         if let Some(dhcp) = &mut self.up.dhcp {
             dhcp.tick();
         }
-        self.check_rules();
         !self.ends_unused()
     }
 
@@ -192,7 +189,6 @@ impl Daemon {
             (Source::Links, self.doors.link_news.as_fd()),
             (Source::Ended, self.ended_news.as_fd()),
         ];
-        sources.extend(self.doors.ruleset_news.as_ref().map(|news| (Source::Rules, news.as_fd())));
         let dhcp = self.up.dhcp.as_ref().filter(|dhcp| dhcp.is_open());
         sources.extend(dhcp.map(|dhcp| (Source::Dhcp, dhcp.as_fd())));
         sources.extend(self.lent.iter().map(|lent| (Source::Lent(lent.index), lent.connection.as_fd())));
@@ -214,7 +210,7 @@ impl Daemon {
         let now = Instant::now();
         let dhcp = self.up.dhcp.as_ref().and_then(|dhcp| dhcp.deadline());
         let unused = self.unused_until.map(|until| until.min(now + LOOK_EVERY));
-        let Some(next) = [dhcp, unused, self.rules_due].into_iter().flatten().min() else {
+        let Some(next) = [dhcp, unused].into_iter().flatten().min() else {
             return PollTimeout::NONE;
         };
         // Rounded up, so that it is not too early when it is over.
@@ -240,9 +236,18 @@ impl Daemon {
     /// True if the network itself is gone, which ends the daemon: whoever still wants it starts it anew.
     fn take_link_news(&mut self) -> bool {
         let changes = self.doors.link_news.read();
-        let main = self.up.segment.as_ref().map(Segment::main_link);
-        for index in changes.gone {
-            if let Some((_, name)) = main.as_ref().filter(|(main, _)| *main == index) {
+        let Some(segment) = &self.up.segment else { return false };
+        let mut gone = changes.gone;
+        if changes.lost
+            && let Ok(all) = self.up.links.all()
+        {
+            let is_there = |index: &u32| all.iter().any(|link| link.index == *index);
+            let known = self.up.dhcp.as_ref().map(Dhcp::ports).unwrap_or_default();
+            gone.extend(known.into_iter().chain([segment.main_link().0]).filter(|index| !is_there(index)));
+        }
+        for index in gone {
+            let (main, name) = segment.main_link();
+            if main == index {
                 self.log.error(format!("ending: somebody took the interface `{name}` away"));
                 return true;
             }
@@ -250,29 +255,14 @@ impl Daemon {
                 dhcp.port_closed(index);
             }
         }
-        false
-    }
-
-    fn take_rule_news(&mut self) {
-        if let Some(news) = &mut self.doors.ruleset_news {
-            news.read();
-        }
-        self.rules_due.get_or_insert(Instant::now() + RULES_SETTLE);
-    }
-
-    fn check_rules(&mut self) {
-        if self.rules_due.is_none_or(|due| due > Instant::now()) {
-            return;
-        }
-        self.rules_due = None;
-        if let Some(firewall) = &mut self.up.firewall {
-            match firewall.assert() {
-                Ok(false) => {}
-                Ok(true) => self.log.warn("Somebody changed the firewall: put our table back"),
-                Err(error) => self.log.error(error.told()),
+        if changes.lost || changes.changed.iter().any(|link| segment.is_amiss(link)) {
+            for told in segment.tend(&mut self.up.links) {
+                if self.tended.now(Instant::now()) {
+                    self.log.warn(told);
+                }
             }
         }
-        self.up.open_gates();
+        false
     }
 
     fn take_ended(&mut self) {

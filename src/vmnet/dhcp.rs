@@ -129,6 +129,11 @@ impl Dhcp {
         }
     }
 
+    /// The ports behind which stations with an address were seen.
+    pub fn ports(&self) -> Vec<u32> {
+        self.server.table.leases().filter_map(|lease| lease.port).collect()
+    }
+
     /// A port of the bridge is gone.
     pub fn port_closed(&mut self, index: u32) {
         self.server.table.port_closed(index);

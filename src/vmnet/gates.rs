@@ -3,7 +3,8 @@
 //!
 //! - Docker: chain `DOCKER-USER`; ufw: chain `ufw-user-forward` (where its route rules are). Both of iptables, in either of its two kinds. What is
 //!   put there lives in the kernel only: a reload takes it away, which shows as news of the ruleset, and it is put back.
-//! - firewalld: the bridge joins the zone `nm-shared`, which is made for networks of machines, until it is reloaded.
+//! - firewalld: the bridge joins the zone `trusted` until firewalld ends, which shows too. Every firewalld has that zone, and it fits: a guest on a
+//!   default network reaches the services of the host as well. (`nm-shared` comes with NetworkManager only, and lets guests reach almost none.)
 //!
 //! A forward chain of anybody else that drops what it does not know is named in a warning, with the command that mends it.
 
@@ -19,6 +20,9 @@ enum Gate {
 
 /// Chains of others that are made for rules such as ours.
 const CHAINS: [&str; 2] = ["DOCKER-USER", "ufw-user-forward"];
+
+/// firewalld's zone for what is let through.
+const ZONE: &str = "--zone=trusted";
 
 /// What was done since the last time.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -79,10 +83,9 @@ pub fn close(bridge: &str) -> Vec<String> {
                 }
             }
             // Not in the zone: nothing to take away.
-            Gate::Firewalld => drop(tools::call(
-                "firewall-cmd",
-                &["-q", "--zone=nm-shared", &format!("--remove-interface={bridge}")],
-            )),
+            Gate::Firewalld => {
+                drop(tools::call("firewall-cmd", &[ZONE, &format!("--remove-interface={bridge}")]))
+            }
         }
     }
     failed
@@ -90,16 +93,17 @@ pub fn close(bridge: &str) -> Vec<String> {
 
 fn open_firewalld(network: &Own, opened: &mut Opened) {
     let bridge = &network.bridge;
-    let asked = tools::call("firewall-cmd", &["--zone=nm-shared", &format!("--query-interface={bridge}")]);
+    let asked = tools::call("firewall-cmd", &[ZONE, &format!("--query-interface={bridge}")]);
     if asked.is_ok_and(|done| done.status.success()) {
         return;
     }
-    match tools::call_checked(
-        "firewall-cmd",
-        &["-q", "--zone=nm-shared", &format!("--change-interface={bridge}")],
-        "",
-    ) {
-        Ok(_) => opened.put.push("firewalld's zone nm-shared".into()),
+    let change = format!("--change-interface={bridge}");
+    match tools::call("firewall-cmd", &[ZONE, &change]) {
+        Ok(done) if done.status.success() => opened.put.push("firewalld's zone trusted".into()),
+        Ok(done) => opened.warnings.push(format!(
+            "firewalld does not let `{bridge}` through: {}; to see why, run `firewall-cmd {ZONE} {change}`",
+            done.stderr.trim()
+        )),
         Err(error) => opened.warnings.push(error.to_string()),
     }
 }
@@ -151,7 +155,8 @@ struct Chain {
 impl Chain {
     /// A base chain that nobody whom we know of looks after.
     fn drops_unknown(&self) -> bool {
-        let known = self.table == "firewalld"
+        // firewalld drops everything, in a table of its own, for the moment in which it loads its rules anew.
+        let known = self.table.starts_with("firewalld")
             || (self.family == "ip" && self.table == "filter" && self.name == "FORWARD");
         self.forward && self.drop && matches!(self.family.as_str(), "ip" | "inet") && !known
     }
@@ -219,6 +224,7 @@ mod tests {
     use super::*;
 
     const LISTED: &str = "table ip filter {\n\tchain DOCKER-USER {\n\t}\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n\
+        table inet firewalld_policy_drop {\n\tchain filter_forward {\n\t\ttype filter hook forward priority filter - 1; policy drop;\n\t}\n}\n\
         table inet mine {\n\tchain fwd {\n\t\ttype filter hook forward priority filter + 10; policy drop;\n\t}\n}\n\
         table inet open {\n\tchain fwd {\n\t\ttype filter hook forward priority filter; policy accept;\n\t}\n\tchain in {\n\t\ttype filter hook input priority filter; policy drop;\n\t}\n}\n";
 

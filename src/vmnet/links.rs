@@ -41,6 +41,7 @@ const NDA_LLADDR: u16 = 2;
 const NDA_MASTER: u16 = 9;
 const IFF_UP: u32 = 1;
 const IFF_ALLMULTI: u32 = 0x200;
+const IFF_LOWER_UP: u32 = 0x1_0000;
 const ARPHRD_ETHER: u16 = 1;
 const AF_INET: u8 = 2;
 const AF_BRIDGE: u8 = 7;
@@ -61,6 +62,8 @@ pub struct Link {
     pub mac: Option<Mac>,
     pub mtu: u32,
     pub up: bool,
+    /// Somebody is at the other end; of one that is not up this is not known.
+    pub carrier: bool,
     pub ethernet: bool,
 }
 
@@ -133,6 +136,11 @@ impl Links {
     pub fn join(&mut self, index: u32, bridge: u32) -> io::Result<()> {
         let message = Message::new(NEW_LINK, REQUEST | ACK, &link_header(index, 0, 0));
         self.netlink.change(message.number(IFLA_MASTER, bridge))
+    }
+
+    pub fn set_mac(&mut self, index: u32, mac: Mac) -> io::Result<()> {
+        let message = Message::new(NEW_LINK, REQUEST | ACK, &link_header(index, 0, 0));
+        self.netlink.change(message.attribute(IFLA_ADDRESS, &mac.0))
     }
 
     pub fn set_mtu(&mut self, index: u32, mtu: u32) -> io::Result<()> {
@@ -216,10 +224,15 @@ pub struct LinkNews {
     netlink: Netlink,
 }
 
-/// What happened to interfaces.
+/// What happened to interfaces since the last time.
 #[derive(Debug, Default)]
 pub struct Changes {
+    /// The numbers of those that are gone.
     pub gone: Vec<u32>,
+    /// How each was after a change, in the order of changes: it may be otherwise by now.
+    pub changed: Vec<Link>,
+    /// More happened than the kernel could keep for us.
+    pub lost: bool,
 }
 
 impl LinkNews {
@@ -227,13 +240,16 @@ impl LinkNews {
         Ok(LinkNews { netlink: Netlink::listen(SockProtocol::NetlinkRoute, LINK_NEWS)? })
     }
 
-    /// The numbers of the interfaces that are gone since the last time.
     pub fn read(&mut self) -> Changes {
-        let (messages, _) = self.netlink.news();
-        let gone = messages.iter().filter(|message| message.kind == DELETE_LINK);
+        let (messages, complete) = self.netlink.news();
         // A port that leaves a bridge is told in the family of bridges, and is not gone.
-        let gone = gone.filter(|message| message.body.first() != Some(&AF_BRIDGE));
-        Changes { gone: gone.filter_map(|message| u32_at(&message.body, 4)).collect() }
+        let messages = || messages.iter().filter(|message| message.body.first() != Some(&AF_BRIDGE));
+        let gone = messages().filter(|message| message.kind == DELETE_LINK);
+        Changes {
+            gone: gone.filter_map(|message| u32_at(&message.body, 4)).collect(),
+            changed: messages().filter(|message| message.kind == NEW_LINK).filter_map(link).collect(),
+            lost: !complete,
+        }
     }
 }
 
@@ -271,6 +287,7 @@ fn link(message: &Received) -> Option<Link> {
         mac: None,
         mtu: 0,
         up: u32_at(body, 8)? & IFF_UP != 0,
+        carrier: u32_at(body, 8)? & IFF_LOWER_UP != 0,
         ethernet: u16_at(body, 2)? == ARPHRD_ETHER,
     };
     for (kind, data) in attributes(body.get(16..)?) {

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! The kernel's bridge learns and forwards; nothing of the data path runs here but for clients of the stream socket, each of which is one tap
-//! relayed by one thread. The loop only accepts, hands out taps, answers DHCP, and watches: signals, links that go, rules that change.
+//! relayed by one thread. The loop only accepts, hands out taps, answers DHCP, and watches signals and links; another thread keeps the rules of the
+//! firewall, because the programs that write them can take their time (`keeper`).
 //!
 //! Life: *checking* (no side effect before every check passed) → *coming up* (each step can be killed: the next start goes on from whatever is
 //! there) → *serving* → *down*. Nobody can connect to the stream socket before all of it works, so a connection that is accepted means ready.
@@ -25,19 +26,20 @@
 //! no symbol of those is in the program.
 
 pub mod args;
-pub mod framing;
-pub mod coalesce;
-pub mod offload;
 mod checks;
+pub mod coalesce;
 mod daemon;
 mod dhcp;
 mod error;
 mod firewall;
 mod forwarding;
+pub mod framing;
 mod gates;
+mod keeper;
 mod links;
 mod log;
 mod netlink;
+pub mod offload;
 mod relay;
 mod segment;
 mod settings;

@@ -15,6 +15,7 @@ use super::error::Error;
 use super::links::{Link, Links};
 use super::settings::{Network, Own};
 use super::state;
+use crate::packet::Mac;
 use crate::sys::tap::{self, Header};
 
 /// Bytes of an IP packet, as with upstream's vmnet.
@@ -109,6 +110,30 @@ impl Segment {
         all.into_iter().filter(is_port).collect()
     }
 
+    /// Whether somebody has done to a port what [`Segment::tend`] undoes.
+    pub fn is_amiss(&self, link: &Link) -> bool {
+        let Segment::Bridge { prefix, .. } = self else { return false };
+        link.kind == "tun"
+            && link.name.starts_with(prefix.as_str())
+            && (has_no_end(link) || !has_own_mac(link))
+    }
+
+    /// Undoes what needs no privilege but the descriptor of a tap: another hardware address, which a bridge of the host could take for its own, and
+    /// a life beyond the last descriptor. Gives a sentence for each.
+    pub fn tend(&self, links: &mut Links) -> Vec<String> {
+        let mut told = Vec::new();
+        for link in self.ports(links).into_iter().filter(|link| self.is_amiss(link)) {
+            let name = &link.name;
+            if has_no_end(&link) {
+                self.remove(links, link.index);
+                told.push(format!("Removed `{name}`, which its machine has left behind"));
+            } else if links.set_mac(link.index, tap_mac(link.index)).is_ok() {
+                told.push(format!("Somebody changed the hardware address of `{name}`: put it back"));
+            }
+        }
+        told
+    }
+
     /// Takes down what is ours: every port, and our own bridge.
     pub fn take_down(&self, links: &mut Links) -> Result<(), Error> {
         let (prefix, bridge) = match self {
@@ -169,6 +194,21 @@ fn own_bridge(links: &mut Links, own: &Own, alias: &str) -> Result<Link, Error> 
     Ok(bridge)
 }
 
+/// The host's side of a tap. High, because a bridge whose address nobody set takes the lowest of its ports'.
+fn tap_mac(index: u32) -> Mac {
+    let [_, a, b, c] = index.to_be_bytes();
+    Mac([0xfe, 0x55, 0x55, a, b, c])
+}
+
+fn has_own_mac(tap: &Link) -> bool {
+    tap.mac == Some(tap_mac(tap.index))
+}
+
+/// A tap that was made to stay loses its carrier with its last descriptor.
+fn has_no_end(tap: &Link) -> bool {
+    tap.up && !tap.carrier
+}
+
 fn add_tap(links: &mut Links, bridge: &Link, prefix: &str, header: Header) -> Result<Port, Error> {
     let (fd, name) = tap::create(&format!("{prefix}%d"), header).map_err(Error::Tap)?;
     let failed = |what| {
@@ -176,9 +216,7 @@ fn add_tap(links: &mut Links, bridge: &Link, prefix: &str, header: Header) -> Re
         move |source| Error::Interface { what, interface, source }
     };
     let index = find(links, &name)?.index;
-    // High, because a bridge whose address nobody set takes the lowest of its ports'.
-    let [_, .., a, b, c] = u64::from(index).to_be_bytes();
-    tap::set_mac(&fd, [0xfe, 0x55, 0x55, a, b, c]).map_err(failed("set the hardware address"))?;
+    tap::set_mac(&fd, tap_mac(index).0).map_err(failed("set the hardware address"))?;
     let _ = state::set_kernel(&format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
     if bridge.mtu != MTU {
         // A bridge lowers its MTU to that of its smallest port.

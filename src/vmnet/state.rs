@@ -1,7 +1,7 @@
 //! The daemon's door to files: what is safe to use, the pid file that proves that it lives, its sockets, its leases.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -51,13 +51,13 @@ pub struct PidFile {
 }
 
 impl PidFile {
-    /// Takes the lock and writes the pid. A file that nobody holds is what a crash left, whatever number is in it. Only `group` can read it: whoever
-    /// can open a file can lock it.
-    pub fn hold(path: &Path, group: u32) -> Result<PidFile, Error> {
+    /// Takes the lock and writes the pid. A file that nobody holds is what a crash left, whatever number is in it. It is root's alone, because whoever
+    /// can open a file can lock it, and `pkill -L` would take the number in a stale one for that of a daemon. Others learn from the kernel who holds it.
+    pub fn hold(path: &Path) -> Result<PidFile, Error> {
         let failed = |source| Error::File { what: "write", path: path.to_owned(), source };
         loop {
             let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).mode(0o640).custom_flags(nix::libc::O_NOFOLLOW);
+            options.read(true).write(true).create(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
             let file = options.open(path).map_err(failed)?;
             let mut lock = match lock_exclusively(file) {
                 Ok(lock) => lock,
@@ -73,11 +73,14 @@ impl PidFile {
             if !there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
                 continue;
             }
-            // Of a run that was interrupted, or with other rights.
-            std::os::unix::fs::fchown(&*lock, Some(0), Some(group)).map_err(failed)?;
-            lock.set_permissions(fs::Permissions::from_mode(0o640)).map_err(failed)?;
-            lock.set_len(0).map_err(failed)?;
-            lock.rewind().map_err(failed)?;
+            // The number of one that crashed, which is somebody else's by now: no file is ever locked with it in it, not even for a moment.
+            if ours.len() > 0 {
+                fs::remove_file(path).map_err(failed)?;
+                continue;
+            }
+            // Of a run that was interrupted, with other rights.
+            std::os::unix::fs::fchown(&*lock, Some(0), Some(0)).map_err(failed)?;
+            lock.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed)?;
             lock.write_all(std::process::id().to_string().as_bytes()).map_err(failed)?;
             return Ok(PidFile { path: path.to_owned(), _lock: lock });
         }
@@ -238,10 +241,10 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("x.pid");
         fs::write(&path, "1").unwrap();
-        let held = PidFile::hold(&path, 0).unwrap();
+        let held = PidFile::hold(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), std::process::id().to_string());
         let own = std::process::id() as i32;
-        assert!(matches!(PidFile::hold(&path, 0), Err(Error::Running { pid: Some(pid), .. }) if pid == own));
+        assert!(matches!(PidFile::hold(&path), Err(Error::Running { pid: Some(pid), .. }) if pid == own));
         drop(held);
         assert!(!path.exists());
     }

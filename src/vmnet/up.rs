@@ -2,12 +2,12 @@
 //! there and goes on. A start that fails takes down what it made.
 
 use std::os::unix::net::UnixListener;
-use std::time::Duration;
 
 use super::dhcp::Dhcp;
 use super::error::Error;
-use super::firewall::{self, Firewall, RulesetNews};
+use super::firewall::{self, RulesetNews};
 use super::forwarding::{Forwarding, Released};
+use super::keeper::{Keeper, Rules};
 use super::links::{LinkNews, Links};
 use super::log::Log;
 use super::segment::{self, MTU, Segment};
@@ -35,11 +35,11 @@ pub struct Up {
     /// The bridge was there before us, with machines on it: it outlives a start that fails.
     adopted: bool,
     forwarding: Option<Forwarding>,
-    pub firewall: Option<Firewall>,
+    /// This run has written the rules.
+    has_rules: bool,
+    keeper: Option<Keeper>,
     pub dhcp: Option<Dhcp>,
     pub orphans: Vec<Orphan>,
-    /// What was said of other people's firewalls last.
-    gate_warnings: Vec<String>,
     sockets_bound: bool,
     _pid_file: PidFile,
 }
@@ -50,13 +50,12 @@ pub struct Doors {
     pub stream: UnixListener,
     pub taps: UnixListener,
     pub link_news: LinkNews,
-    pub ruleset_news: Option<RulesetNews>,
 }
 
 impl Up {
     /// Takes the pid file, and nothing else yet.
-    pub fn begin(settings: &Settings, group: u32, log: Log) -> Result<Up, Error> {
-        let pid_file = PidFile::hold(&settings.files.pid, group)?;
+    pub fn begin(settings: &Settings, log: Log) -> Result<Up, Error> {
+        let pid_file = PidFile::hold(&settings.files.pid)?;
         log.info(format!("Holding the pid file `{}`", settings.files.pid.display()));
         let links = Links::open().map_err(|source| Error::Kernel { what: "interfaces", source })?;
         let own = match &settings.network {
@@ -71,10 +70,10 @@ impl Up {
             segment: None,
             adopted: false,
             forwarding: None,
-            firewall: None,
+            has_rules: false,
+            keeper: None,
             dhcp: None,
             orphans: Vec::new(),
-            gate_warnings: Vec::new(),
             sockets_bound: false,
             _pid_file: pid_file,
         })
@@ -90,24 +89,27 @@ impl Up {
         let link_news =
             LinkNews::open().map_err(|source| Error::Kernel { what: "news of interfaces", source })?;
         self.make_segment()?;
-        let mut ruleset_news = None;
+        let mut rules = None;
         if let Some(own) = self.own.clone() {
-            let news =
-                RulesetNews::open().map_err(|source| Error::Kernel { what: "news of rules", source })?;
-            ruleset_news = Some(news);
-            self.make_firewall(&own)?;
+            let news = RulesetNews::open();
+            let news = news.map_err(|source| Error::Kernel { what: "news of rules", source })?;
+            rules = Some((self.make_firewall(&own)?, news));
             self.make_dhcp(&own, group)?;
         }
         self.sockets_bound = true;
         let taps = BoundSocket::bind(&files.tap_socket, group)?;
         let stream = BoundSocket::bind(&files.socket, group)?;
         self.give_up_power(group)?;
+        if let Some((rules, news)) = rules {
+            let keeper = Keeper::start(rules, news);
+            self.keeper = Some(keeper.map_err(|source| Error::Kernel { what: "a thread", source })?);
+        }
         let taps = taps.listen()?;
         log.info(format!("Handing out tap devices at `{}`", files.tap_socket.display()));
         self.tell_parameters();
         let stream = stream.listen()?;
         log.info(format!("Listening at `{}`", files.socket.display()));
-        Ok(Doors { stream, taps, link_news, ruleset_news })
+        Ok(Doors { stream, taps, link_news })
     }
 
     fn make_segment(&mut self) -> Result<(), Error> {
@@ -126,11 +128,17 @@ impl Up {
             self.remove_half_made_bridge(&alias);
         }
         let segment = segment?;
+        for told in segment.tend(&mut self.links) {
+            log.warn(told);
+        }
         match &segment {
             Segment::Bridge { bridge, own: true, .. } => {
-                let ports = segment.ports(&mut self.links).len();
+                let ports = match segment.ports(&mut self.links).len() {
+                    1 => "1 port".to_owned(),
+                    ports => format!("{ports} ports"),
+                };
                 let what = if self.adopted { "Adopted" } else { "Made" };
-                log.info(format!("{what} the bridge `{}` ({ports} ports)", bridge.name));
+                log.info(format!("{what} the bridge `{}` ({ports})", bridge.name));
             }
             Segment::Bridge { bridge, .. } => log.info(format!("Joining the bridge `{}`", bridge.name)),
             Segment::Physical { lower, .. } => {
@@ -167,24 +175,20 @@ impl Up {
         }
     }
 
-    fn make_firewall(&mut self, own: &Own) -> Result<(), Error> {
+    fn make_firewall(&mut self, own: &Own) -> Result<Rules, Error> {
         let log = self.log;
         if own.gateway_is_default {
             log.warn(format!("no --vmnet-gateway was given: it is {}", own.gateway));
         }
-        self.firewall = Some(Firewall::install(own)?);
-        // What an earlier run put elsewhere may be of another mode.
-        for failure in gates::close(&own.bridge) {
-            log.warn(failure);
-        }
-        self.open_gates();
+        let rules = Rules::install(own, log)?;
+        self.has_rules = true;
         log.info(format!("The firewall knows the network {}", own.subnet()));
         if own.shared {
             // Last: before the rules are there, nothing may pass.
             self.forwarding = Some(Forwarding::hold(&self.settings.files.directory)?);
             log.info("Forwarding IPv4");
         }
-        Ok(())
+        Ok(rules)
     }
 
     fn make_dhcp(&mut self, own: &Own, group: u32) -> Result<(), Error> {
@@ -194,20 +198,6 @@ impl Up {
             self.log.info(format!("Lending the addresses from {} to {}", pool.start(), pool.end()));
         }
         Ok(())
-    }
-
-    /// Puts rules into other people's firewalls where they are missing.
-    pub fn open_gates(&mut self) {
-        let Some(own) = &self.own else { return };
-        let opened = gates::open(own);
-        for place in opened.put {
-            self.log.info(format!("Put rules for `{}` into {place}", own.bridge));
-        }
-        // It is looked at again whenever somebody changes a rule.
-        if opened.warnings != self.gate_warnings {
-            opened.warnings.iter().for_each(|warning| self.log.warn(warning));
-            self.gate_warnings = opened.warnings;
-        }
     }
 
     fn give_up_power(&mut self, group: u32) -> Result<(), Error> {
@@ -239,6 +229,9 @@ impl Up {
     /// Takes everything down; what cannot be taken down is said, and the rest is taken down all the same. `failed`: the network never worked.
     pub fn take_down(mut self, failed: bool) {
         let log = self.log;
+        if let Some(keeper) = self.keeper.take() {
+            keeper.end();
+        }
         let mut failures: Vec<String> = Vec::new();
         let mut note = |done: Result<(), Error>| failures.extend(done.err().map(|error| error.told()));
         if self.sockets_bound {
@@ -248,7 +241,7 @@ impl Up {
         // Machines that an earlier run left on the bridge keep it if it is only this start that failed.
         let keep = failed && self.adopted;
         // Rules that this start has not made are another daemon's.
-        let has_rules = self.firewall.is_some() && !keep;
+        let has_rules = self.has_rules && !keep;
         if let Some(own) = self.own.clone().filter(|_| has_rules) {
             for failure in gates::close(&own.bridge) {
                 note(Err(Error::Firewall(crate::process::Error::ChildSaid { reason: failure })));
@@ -273,6 +266,3 @@ impl Up {
         }
     }
 }
-
-/// How soon rules of others are looked at after they changed, and at most how often: one change seldom comes alone.
-pub const RULES_SETTLE: Duration = Duration::from_millis(200);

@@ -1,7 +1,7 @@
 //! The way out: by NAT where the network is shared, none where it is not, and whatever other firewalls there are.
 
 use super::guest::{Guest, Wire};
-use super::place::{GATEWAY, OUTSIDE};
+use super::place::{GATEWAY, OUTSIDE, Place};
 use super::with_place;
 use crate::support::until;
 
@@ -83,42 +83,109 @@ fn a_flushed_table_comes_back() {
     });
 }
 
-/// What Docker makes.
-const DOCKER: &str = "
-iptables-nft -P FORWARD DROP
-iptables-nft -N DOCKER-USER
-iptables-nft -A FORWARD -j DOCKER-USER
-iptables-nft -A DOCKER-USER -j RETURN";
+/// A firewall that forwards nothing but what its chain for rules of others accepts: that chain, and the rules that are in it from the start.
+const DOCKER: (&str, &[&str]) = ("DOCKER-USER", &["-j RETURN"]);
+const UFW: (&str, &[&str]) = ("ufw-user-forward", &[]);
+
+fn a_guest_gets_out_beside(place: &Place, (chain, rules): (&str, &[&str])) {
+    let fill: String = rules.iter().map(|rule| format!("iptables-nft -A {chain} {rule}\n")).collect();
+    let daemon = place.serve_shared();
+    let guest = Guest::new(place, 1, Wire::stream("net"));
+    guest.address();
+    guest.reaches(OUTSIDE);
+    // It starts after the network, flushes what was put there, and is there before the next network.
+    place.sh(&format!(
+        "iptables-nft -P FORWARD DROP\niptables-nft -N {chain}\niptables-nft -A FORWARD -j {chain}\n{fill}"
+    ));
+    guest.reaches(OUTSIDE);
+    place.sh(&format!("iptables-nft -F {chain}\n{fill}"));
+    guest.reaches(OUTSIDE);
+    let listed = "iptables-nft -S";
+    let with_ours = place.sh(listed);
+    assert!(with_ours.contains("socket_vmnet-lima-net"), "{with_ours}");
+    drop(guest);
+    daemon.end();
+    let own: String = rules.iter().map(|rule| format!("\n-A {chain} {rule}")).collect();
+    let before =
+        format!("-P INPUT ACCEPT\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n-N {chain}\n-A FORWARD -j {chain}{own}");
+    assert_eq!(place.sh(listed), before);
+    let daemon = place.serve_shared();
+    let guest = Guest::new(place, 1, Wire::stream("net"));
+    guest.address();
+    guest.reaches(OUTSIDE);
+    // What a killed daemon left there, the next one takes away in the end.
+    daemon.crash();
+    drop(guest);
+    place.serve_shared().end();
+    assert_eq!(place.sh(listed), before);
+}
 
 #[test]
 fn a_guest_gets_out_beside_docker_and_docker_is_left_as_it_was() {
     with_place("Docker's firewall", |place| {
         place.join_outside();
+        a_guest_gets_out_beside(place, DOCKER);
+    });
+}
+
+#[test]
+fn a_guest_gets_out_beside_ufw_and_ufw_is_left_as_it_was() {
+    with_place("ufw", |place| {
+        place.join_outside();
+        a_guest_gets_out_beside(place, UFW);
+    });
+}
+
+/// Stands in for firewalld: interfaces in its zone `trusted` are let through.
+const FIREWALL_CMD: &str = r#"#!/bin/sh
+[ "$1" = --zone=trusted ] || exit 112
+interface=${2#*=}
+case $2 in
+--query-interface=*) grep -qx "$interface" /run/trusted ;;
+--change-interface=*)
+    if [ -e /run/refuses ]; then echo "Error: COMMAND_FAILED: no" >&2; exit 13; fi
+    echo "$interface" >>/run/trusted
+    nft "insert rule inet firewalld gate iifname $interface accept; insert rule inet firewalld gate oifname $interface accept" ;;
+--remove-interface=*)
+    : >/run/trusted
+    nft flush chain inet firewalld gate ;;
+esac
+"#;
+const FIREWALLD: &str = "
+: >/run/trusted
+nft add table inet firewalld
+nft add chain inet firewalld gate '{ type filter hook forward priority 10; policy drop; }'
+nft flush chain inet firewalld gate";
+
+#[test]
+fn a_guest_gets_out_beside_firewalld_and_its_zone_is_left_as_it_was() {
+    with_place("firewalld", |place| {
+        place.join_outside();
+        place.world.program("firewall-cmd", FIREWALL_CMD);
+        // The daemon looks for programs in the system's folders only.
+        let folder = place.world.path("bin");
+        place.sh(&format!("mount -t overlay none -o lowerdir={}:/usr/sbin /usr/sbin", folder.display()));
+        place.sh(FIREWALLD);
         let daemon = place.serve_shared();
         let guest = Guest::new(place, 1, Wire::stream("net"));
         guest.address();
         guest.reaches(OUTSIDE);
-        // It starts after the network, flushes what was put there, and is there before the next network.
-        place.sh(DOCKER);
-        let before = "iptables-nft -S";
+        assert_eq!(place.sh("cat /run/trusted"), "lima-net");
+        // It loads its rules anew, and for a moment drops everything.
+        place.sh("nft add table inet firewalld_policy_drop
+            nft add chain inet firewalld_policy_drop every '{ type filter hook forward priority 0; policy drop; }'");
+        place.sh(FIREWALLD);
+        place.sh("nft delete table inet firewalld_policy_drop");
         guest.reaches(OUTSIDE);
-        place.sh("iptables-nft -F DOCKER-USER && iptables-nft -A DOCKER-USER -j RETURN");
-        guest.reaches(OUTSIDE);
-        let with_ours = place.sh(before);
-        assert!(with_ours.contains("socket_vmnet-lima-net"), "{with_ours}");
+        assert!(!daemon.said().contains("WARN"), "{}", daemon.said());
         drop(guest);
         daemon.end();
-        let docker = "-P INPUT ACCEPT\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n-N DOCKER-USER\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -j RETURN";
-        assert_eq!(place.sh(before), docker);
+        assert_eq!(place.sh("cat /run/trusted"), "");
+        place.sh("touch /run/refuses");
         let daemon = place.serve_shared();
-        let guest = Guest::new(place, 1, Wire::stream("net"));
-        guest.address();
-        guest.reaches(OUTSIDE);
-        // What a killed daemon left there, the next one takes away in the end.
-        daemon.crash();
-        drop(guest);
-        place.serve_shared().end();
-        assert_eq!(place.sh(before), docker);
+        let told = "WARN | firewalld does not let `lima-net` through: Error: COMMAND_FAILED: no; to see why, run `firewall-cmd --zone=trusted --change-interface=lima-net`\n";
+        assert!(daemon.said().contains(told), "{}", daemon.said());
+        daemon.end();
     });
 }
 

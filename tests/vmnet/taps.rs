@@ -94,3 +94,74 @@ fn an_unused_daemon_ends_when_asked_and_a_used_one_stays() {
         }
     });
 }
+
+/// Borrows a tap, makes it outlive its descriptor and gives it the address of the gateway: both need the descriptor only. Says so, and keeps it until
+/// its input ends.
+const MEDDLER: &str = r#"
+import fcntl, socket, struct, sys
+connection = socket.socket(socket.AF_UNIX)
+connection.connect("/run/lima/net_tap.sock")
+tap = socket.recv_fds(connection, 1, 1)[1][0]
+TUNSETPERSIST, SIOCSIFHWADDR, ARPHRD_ETHER = 0x400454CB, 0x8924, 1
+fcntl.ioctl(tap, TUNSETPERSIST, 1)
+fcntl.ioctl(tap, SIOCSIFHWADDR, struct.pack("16sH6s", b"", ARPHRD_ETHER, bytes.fromhex("0200000000aa")) + bytes(16))
+print(flush=True)
+sys.stdin.read()
+"#;
+
+#[test]
+fn what_a_machine_does_to_its_tap_is_undone() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    with_place("a machine that meddles with its tap", |place| {
+        let before = place.inventory();
+        let meddle = || {
+            let mut meddler = place
+                .world
+                .command("python3")
+                .args(["-c", MEDDLER])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut line = String::new();
+            BufReader::new(meddler.stdout.take().unwrap()).read_line(&mut line).unwrap();
+            assert_eq!(line, "\n");
+            meddler
+        };
+        let leave = |mut meddler: std::process::Child| {
+            drop(meddler.stdin.take());
+            assert!(meddler.wait().unwrap().success());
+        };
+        let taps = || place.sh("ip -o link | grep \": lm\" || true");
+        let daemon = place.serve_shared();
+        let guest = Guest::new(place, 1, borrow("net").1);
+        guest.address();
+        let meddler = meddle();
+        until("the address is the daemon's again", || !taps().contains("02:00:00:00:00:aa"));
+        assert_eq!(taps().lines().count(), 2);
+        assert!(
+            daemon.said().contains("WARN | Somebody changed the hardware address of `lm"),
+            "{}",
+            daemon.said()
+        );
+        leave(meddler);
+        until("the tap that should stay is gone", || taps().lines().count() == 1);
+        guest.reaches(GATEWAY);
+        // The same while no daemon is there to see it.
+        let meddler = meddle();
+        daemon.crash();
+        leave(meddler);
+        assert_eq!(taps().lines().count(), 2);
+        let daemon = place.serve_shared();
+        assert_eq!(taps().lines().count(), 1);
+        let said = daemon.said();
+        assert!(said.contains(", which its machine has left behind\n"), "{said}");
+        assert!(said.contains("INFO | Adopted the bridge `lima-net` (1 port)\n"), "{said}");
+        guest.reaches(GATEWAY);
+        drop(guest);
+        daemon.end();
+        std::fs::remove_file(file("net_leases.json")).unwrap();
+        assert_eq!(place.inventory(), before);
+    });
+}
