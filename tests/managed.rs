@@ -97,6 +97,13 @@ fn after_a_kill_of_the_agent_the_daemon_stays_for_the_vm_and_the_next_command_en
     place.world.nothing_runs();
 }
 
+/// Whether a file of networks is locked by anybody.
+fn is_locked(place: &Place, file: &str) -> bool {
+    let path = place.world.path("lh/_networks").join(file);
+    let probe = || place.world.command("flock").args(["-n", "-s"]).arg(&path).arg("true").status().unwrap();
+    path.exists() && !probe().success()
+}
+
 /// Holds each start of the daemon before its first step, as a sudo that asks a directory on the network would.
 fn hold_daemon(place: &Place) {
     let held = "while [ -e \"$LIMA_TEST_WORLD/hold-daemon\" ]; do sleep 0.02; done\nexec python3 ";
@@ -139,10 +146,7 @@ fn whoever_wants_a_network_whose_daemon_is_late_waits_for_that_one() {
     drop(start.end());
     let start = place.limactl(&["start", "x"]).begin();
     // Its intent comes after it has looked for what nobody uses.
-    let intent = place.world.path("lh/_networks/shared.users/x").display().to_string();
-    let is_free =
-        || place.world.command("flock").args(["-n", "-s", &intent, "true"]).status().unwrap().success();
-    until("the second start wants the network", || fs::exists(&intent).unwrap() && !is_free());
+    until("the second start wants the network", || is_locked(&place, "shared.users/x"));
     let log = place.world.path("lh/_networks/shared_socket_vmnet.stderr.log");
     let is_first = fs::metadata(&log).unwrap();
     place.world.release("daemon");
@@ -263,33 +267,31 @@ fn the_status_of_a_network_says_who_uses_it_and_how_its_daemon_is() {
 #[test]
 fn a_daemon_that_another_user_has_started_is_shown_as_it_is() {
     let Some(place) = Place::new(PROMISE) else { return };
-    place.start("x", "shared");
+    place.start("x", "host");
     let pid = daemon(&place);
     // What is in one's own log is of an earlier daemon.
-    place
-        .world
-        .write("lh2/_networks/shared_socket_vmnet.stderr.log", "WARN | an old story\nERROR| the end\n");
+    place.world.write("lh2/_networks/host_socket_vmnet.stderr.log", "WARN | an old story\nERROR| the end\n");
     let second = |words: &[&str]| {
         let home = place.world.path("lh2");
         place.limactl(words).env("LIMA_HOME", &home.display().to_string()).seen().succeeded()
     };
     let status =
         |seen: crate::support::Seen| serde_json::from_str::<serde_json::Value>(&seen.stdout).unwrap();
-    let seen = status(second(&["network", "status", "--json", "shared"]));
+    let seen = status(second(&["network", "status", "--json", "host"]));
     let alive = serde_json::json!({ "alive": true, "pid": pid, "serves": true });
     assert_eq!(
         (&seen["daemon"], &seen["users"], &seen["fix"]),
         (&alive, &serde_json::json!([]), &serde_json::Value::Null)
     );
-    let file = place.world.file_of("y", "networks: [{lima: shared}]\n");
+    let file = place.world.file_of("y", "networks: [{lima: host}]\n");
     second(&["start", &file]).done();
-    let seen = status(second(&["network", "status", "--json", "shared"]));
+    let seen = status(second(&["network", "status", "--json", "host"]));
     assert_eq!((&seen["daemon"], &seen["users"]), (&alive, &serde_json::json!(["y"])));
     // The stand-in cannot know who uses it; the real one does.
     place.world.write("vmnet.json", "{\"busy\": true}");
     place.limactl(&["stop", "x"]).seen().succeeded().done();
     assert_eq!(daemon(&place), pid);
-    let seen = status(place.limactl(&["network", "status", "--json", "shared"]).seen().succeeded());
+    let seen = status(place.limactl(&["network", "status", "--json", "host"]).seen().succeeded());
     assert_eq!((&seen["daemon"], &seen["fix"]), (&alive, &serde_json::Value::Null));
     place.world.write("vmnet.json", "{}");
     second(&["stop", "y"]).done();
@@ -313,6 +315,7 @@ fn sudo_runs_what_the_rules_name_and_nothing_else() {
     let pid = place.daemon("shared").expect("the daemon runs");
     let words = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
     assert!(words.contains("\0--vmnet-mode=shared\0"), "{words:?}");
+    assert!(is_locked(&place, "shared.starting"), "sudo hands its standard input on");
     let sudo = ["/usr/bin/sudo", "--user", "root", "--group", "root", "--non-interactive"];
     let stop = ["/usr/bin/pkill", "-USR1", "-L", "-F"];
     for changed in [
@@ -328,4 +331,5 @@ fn sudo_runs_what_the_rules_name_and_nothing_else() {
     place.limactl(&["stop", "x"]).seen().succeeded().done();
     until("the daemon is gone", || place.daemon("shared").is_none());
     place.world.nothing_runs();
+    assert!(!is_locked(&place, "shared.starting"));
 }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::support::Going;
 use crate::support::machine::Machine;
+use crate::support::{Going, until};
 
 const PROMISE: &str = "machines that managed networks do not fit";
 
@@ -68,6 +68,14 @@ fn what_does_not_fit_is_told_with_the_next_command_and_the_other_networks_go_on(
             "the chain `guard` of table `inet mine` drops what it does not know, and so may cut `lima-good` off",
         );
         first("quiet", "instance `quiet` has no address on it: no DHCP request of ");
+        machine.sh("nft delete table inet mine");
+        let without = "instance `good` has no address on it: no DHCP request of ";
+        until("nothing is in the way any more", || {
+            fix(&machine, "good").as_str().unwrap().starts_with(without)
+        });
+        machine.sh("nft flush ruleset");
+        until("its table is back", || machine.sh("nft list tables").contains("table inet lima_good"));
+        first("good", without);
         for network in ["good", "quiet"] {
             machine.world.limactl(["stop", network]).seen().succeeded().done();
         }

@@ -139,10 +139,17 @@ fn last(warnings: &[String]) -> String {
     warnings.last().map(|warning| format!("; it says: {warning}")).unwrap_or_default()
 }
 
-/// What a daemon has warned of, in the words of its log.
+/// What a daemon warns of now, in the words of its log. Something that it has mended itself is nothing to fix.
 pub fn warnings(log: &str) -> Vec<String> {
-    let warning = |line: &str| Some(line.trim().strip_prefix("WARN |")?.trim().to_owned());
-    log.lines().filter_map(warning).collect()
+    let mut warnings = Vec::new();
+    for line in log.lines().map(str::trim) {
+        let told = line.strip_prefix("WARN |").map(str::trim);
+        warnings.extend(told.filter(|told| !told.starts_with("Somebody changed ")).map(str::to_owned));
+        if line.starts_with("INFO | Firewalls have changed") {
+            warnings.clear();
+        }
+    }
+    warnings
 }
 
 /// Routes of the host into the network's addresses beside its own, from the kernel's table (`/proc/net/route`). A daemon that runs has one
@@ -251,6 +258,15 @@ mod tests {
         let failed = Findings { last_words: "no nft".into(), has_failed: true, ..found };
         let told = "its last start failed: no nft (hint: mend that and start an instance that uses it)";
         assert_eq!(first_to_fix(&failed).as_deref(), Some(told));
+    }
+
+    #[test]
+    fn a_warning_counts_until_it_is_void() {
+        let log = "WARN | a\nINFO | x\nWARN | Somebody changed the firewall: put our table back\n";
+        assert_eq!(warnings(log), ["a"]);
+        let void = "INFO | Firewalls have changed: earlier warnings are void\n";
+        assert_eq!(warnings(&format!("{log}{void}")), Vec::<String>::new());
+        assert_eq!(warnings(&format!("{log}{void}WARN | b\n")), ["b"]);
     }
 
     #[test]
