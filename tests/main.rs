@@ -76,6 +76,12 @@ mod managed_trouble;
 /// Daemons of managed networks run exactly as long as instances use them.
 #[cfg(target_os = "linux")]
 mod managed;
+/// What the machine lacks, or already has, is said at the start of a network and in its status.
+#[cfg(target_os = "linux")]
+mod managed_machine;
+/// So they do when many instances come and go at once, and some of them die.
+#[cfg(target_os = "linux")]
+mod herd;
 /// How any ssh program reaches the guest.
 mod show_ssh;
 /// Wrong words on the command line have upstream's answers.

@@ -81,8 +81,7 @@ fn a_daemon_that_ends_at_once_is_tried_five_times_and_quoted() {
     seen.says("cannot start network `shared`: its daemon ended 5 times: the range is taken (hint: choose another) (hint: see `<LH>/_networks/").done();
     assert_eq!(fs::read_to_string(place.world.path("starts")).unwrap().lines().count(), 5);
     let status = || place.limactl(&["network", "status", "shared"]).seen().succeeded().stdout;
-    let told =
-        "  fix:     its daemon failed when it was started last: the range is taken (hint: choose another)\n";
+    let told = "  fix:     its last start failed: the range is taken (hint: choose another)\n";
     assert!(status().ends_with(told), "{}", status());
     // Whoever has changed the file since may have mended it.
     let yaml = place.world.path("lh/_config/networks.yaml");
@@ -102,6 +101,82 @@ fn after_a_kill_of_the_agent_the_daemon_stays_for_the_vm_and_the_next_command_en
     assert_eq!(daemon(&place), first, "the VM uses it");
     place.limactl(&["stop", "-f", "x"]).seen().succeeded().done();
     no_daemon(&place);
+    place.world.nothing_runs();
+}
+
+/// Whether a file of networks is locked by anybody.
+fn is_locked(place: &Place, file: &str) -> bool {
+    let path = place.world.path("lh/_networks").join(file);
+    let probe = || place.world.command("flock").args(["-n", "-s"]).arg(&path).arg("true").status().unwrap();
+    path.exists() && !probe().success()
+}
+
+/// Holds each start of the daemon before its first step, as a sudo that asks a directory on the network would.
+fn hold_daemon(place: &Place) {
+    let held = "while [ -e \"$LIMA_TEST_WORLD/hold-daemon\" ]; do sleep 0.02; done\nexec python3 ";
+    let real = place.world.write("opt/bin/daemon.py", include_str!("support/socket_vmnet.py"));
+    let begin = "#!/bin/sh\n: >\"$LIMA_TEST_WORLD/reached-daemon\"\n";
+    place.install(&format!("{begin}{held}{} \"$@\"\n", real.display()));
+    place.world.hold("daemon");
+}
+
+#[test]
+fn a_daemon_that_comes_when_nobody_waits_for_it_any_more_is_ended_by_the_next_command() {
+    for signal in [Signal::SIGINT, Signal::SIGKILL] {
+        let Some(place) = Place::new(PROMISE) else { return };
+        hold_daemon(&place);
+        let file = place.world.file_of("x", "networks: [{lima: shared}]\n");
+        place.limactl(&["create", &file]).seen().succeeded().done();
+        let start = place.limactl(&["start", "x"]).begin();
+        place.world.wait_for("daemon");
+        start.signal(signal);
+        drop(start.end());
+        let told = "The daemon of network `shared` is still being started; the next command ends it";
+        place.limactl(&["network", "reconcile"]).seen().succeeded().says(told).done();
+        place.world.release("daemon");
+        until("the daemon serves", || place.daemon("shared").is_some());
+        place.limactl(&["network", "reconcile"]).seen().succeeded().done();
+        assert_eq!(place.daemon("shared"), None);
+        place.world.nothing_runs();
+    }
+}
+
+#[test]
+fn whoever_wants_a_network_whose_daemon_is_late_waits_for_that_one() {
+    let Some(place) = Place::new(PROMISE) else { return };
+    hold_daemon(&place);
+    let file = place.world.file_of("x", "networks: [{lima: shared}]\n");
+    place.limactl(&["create", &file]).seen().succeeded().done();
+    let start = place.limactl(&["start", "x"]).begin();
+    place.world.wait_for("daemon");
+    start.signal(Signal::SIGKILL);
+    drop(start.end());
+    let start = place.limactl(&["start", "x"]).begin();
+    // Its intent comes after it has looked for what nobody uses.
+    until("the second start wants the network", || is_locked(&place, "shared.users/x"));
+    let log = place.world.path("lh/_networks/shared_socket_vmnet.stderr.log");
+    let is_first = fs::metadata(&log).unwrap();
+    place.world.release("daemon");
+    start.end().succeeded().done();
+    use std::os::unix::fs::MetadataExt;
+    assert_eq!(fs::metadata(&log).unwrap().ino(), is_first.ino(), "there was one start");
+    place.limactl(&["stop", "x"]).seen().succeeded().done();
+    no_daemon(&place);
+    place.world.nothing_runs();
+}
+
+#[test]
+fn what_a_killed_daemon_has_left_is_taken_away_when_nobody_uses_its_network() {
+    let Some(place) = Place::new(PROMISE) else { return };
+    place.start("x", "shared");
+    for pid in [place.world.agent_pid("x"), place.world.vm_pid("x"), daemon(&place)] {
+        signal(pid, Signal::SIGKILL);
+        until("it is gone", || !lives(pid));
+    }
+    assert!(place.world.path("run/socket_vmnet.shared").exists());
+    let told = "Cleaning up after the daemon of network `shared`, which was killed";
+    place.limactl(&["stop", "-f", "x"]).seen().succeeded().says(told).done();
+    assert_eq!(fs::read_dir(place.world.path("run")).unwrap().count(), 0);
     place.world.nothing_runs();
 }
 
@@ -172,8 +247,11 @@ fn a_network_in_use_is_not_deleted_and_its_users_are_named() {
         .says("network `shared` is used by `x`")
         .done();
     assert_eq!(daemon(&place), first, "it goes on until its last user is gone");
-    place.limactl(&["stop", "-f", "x"]).seen().succeeded().done();
+    let seen = place.limactl(&["stop", "x"]).seen().succeeded();
+    seen.says("Shutting down QEMU with the power button").done();
     no_daemon(&place);
+    place.world.nothing_runs();
+    place.limactl(&["delete", "-f", "x"]).seen().succeeded().done();
 }
 
 #[test]
@@ -219,6 +297,41 @@ fn the_status_of_a_network_says_who_uses_it_and_how_its_daemon_is() {
 }
 
 #[test]
+fn a_daemon_that_another_user_has_started_is_shown_as_it_is() {
+    let Some(place) = Place::new(PROMISE) else { return };
+    place.start("x", "host");
+    let pid = daemon(&place);
+    // What is in one's own log is of an earlier daemon.
+    place.world.write("lh2/_networks/host_socket_vmnet.stderr.log", "WARN | an old story\nERROR| the end\n");
+    let second = |words: &[&str]| {
+        let home = place.world.path("lh2");
+        place.limactl(words).env("LIMA_HOME", &home.display().to_string()).seen().succeeded()
+    };
+    let status =
+        |seen: crate::support::Seen| serde_json::from_str::<serde_json::Value>(&seen.stdout).unwrap();
+    let seen = status(second(&["network", "status", "--json", "host"]));
+    let alive = serde_json::json!({ "alive": true, "pid": pid, "serves": true });
+    assert_eq!(
+        (&seen["daemon"], &seen["users"], &seen["fix"]),
+        (&alive, &serde_json::json!([]), &serde_json::Value::Null)
+    );
+    let file = place.world.file_of("y", "networks: [{lima: host}]\n");
+    second(&["start", &file]).done();
+    let seen = status(second(&["network", "status", "--json", "host"]));
+    assert_eq!((&seen["daemon"], &seen["users"]), (&alive, &serde_json::json!(["y"])));
+    // The stand-in cannot know who uses it; the real one does.
+    place.world.write("vmnet.json", "{\"busy\": true}");
+    place.limactl(&["stop", "x"]).seen().succeeded().done();
+    assert_eq!(daemon(&place), pid);
+    let seen = status(place.limactl(&["network", "status", "--json", "host"]).seen().succeeded());
+    assert_eq!((&seen["daemon"], &seen["fix"]), (&alive, &serde_json::Value::Null));
+    place.world.write("vmnet.json", "{}");
+    second(&["stop", "y"]).done();
+    no_daemon(&place);
+    place.world.nothing_runs();
+}
+
+#[test]
 fn sudo_runs_what_the_rules_name_and_nothing_else() {
     let Some(place) = Place::of_nobody(PROMISE) else { return };
     let file = place.world.file_of("x", "");
@@ -234,6 +347,7 @@ fn sudo_runs_what_the_rules_name_and_nothing_else() {
     let pid = place.daemon("shared").expect("the daemon runs");
     let words = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
     assert!(words.contains("\0--vmnet-mode=shared\0"), "{words:?}");
+    assert!(is_locked(&place, "shared.starting"), "sudo hands its standard input on");
     let sudo = ["/usr/bin/sudo", "--user", "root", "--group", "root", "--non-interactive"];
     let stop = ["/usr/bin/pkill", "-USR1", "-L", "-F"];
     for changed in [
@@ -249,4 +363,5 @@ fn sudo_runs_what_the_rules_name_and_nothing_else() {
     place.limactl(&["stop", "x"]).seen().succeeded().done();
     until("the daemon is gone", || place.daemon("shared").is_none());
     place.world.nothing_runs();
+    assert!(!is_locked(&place, "shared.starting"));
 }

@@ -163,6 +163,45 @@ fn a_refusal_of_sudo_is_shown_at_the_start_with_what_to_run() {
     let seen = place.limactl(&["start", "a"]).seen().ended_with(1);
     seen.says("sudo does not run `/bin/mkdir -m 755 -p /run/lima`: sudo: a password is required (hint: run `limactl sudoers >etc_sudoers.d_lima && sudo install -o root -m 440 etc_sudoers.d_lima \\\"/etc/sudoers.d/lima\\\"`; `limactl sudoers --check` says what differs)").done();
     assert_eq!(starts(&place), 0);
+    let told =
+        "sudo does not run `/bin/mkdir -m 755 -p /run/lima` without a password (hint: run `limactl sudoers >";
+    let fix = status(&place, "shared")["fix"].clone();
+    assert!(fix.as_str().unwrap_or_default().starts_with(told), "{fix}");
+    place.world.nothing_runs();
+}
+
+#[test]
+fn a_file_that_is_no_yaml_hinders_only_those_who_need_a_network() {
+    let Some(place) = Place::new(PROMISE) else { return };
+    create(&place, "a", "shared");
+    let file = place.world.file_of("b", "");
+    place.limactl(&["create", &file]).seen().succeeded().done();
+    place.world.write("lh/_config/networks.yaml", "networks: [\n");
+    place
+        .limactl(&["start", "b"])
+        .seen()
+        .succeeded()
+        .says("cannot parse `<LH>/_config/networks.yaml`")
+        .done();
+    let seen = place.limactl(&["start", "a"]).seen().ended_with(1);
+    seen.says("cannot parse `<LH>/_config/networks.yaml`").done();
+    for words in [&["network", "status"][..], &["network", "list"], &["sudoers"]] {
+        let seen = place.limactl(words).seen().ended_with(1);
+        seen.says("level=fatal msg=\"cannot parse `<LH>/_config/networks.yaml`").done();
+    }
+    place.limactl(&["stop", "b"]).seen().succeeded().done();
+    place.world.nothing_runs();
+}
+
+#[test]
+fn what_is_not_known_in_the_file_is_told_and_the_rest_works() {
+    let Some(place) = Place::new(PROMISE) else { return };
+    networks_yaml(&place, "  shared:\n", "  shared:\n    vdeSwitch: 1\n");
+    let told = "Non-strict YAML is deprecated: `<LH>/_config/networks.yaml` has unknown keys: ";
+    place.limactl(&["network", "list"]).seen().succeeded().says(told).says("vdeSwitch").done();
+    place.start("a", "shared");
+    assert_eq!(status(&place, "shared")["daemon"]["serves"], true);
+    place.limactl(&["stop", "a"]).seen().succeeded().done();
     place.world.nothing_runs();
 }
 

@@ -155,3 +155,13 @@ fn a_file_that_is_missing_or_not_named_is_told_with_the_next_command() {
         .run()
         .done();
 }
+
+#[test]
+fn a_file_that_is_missing_is_no_fault_where_sudo_wants_no_password() {
+    let Some(place) = Place::of_nobody(PROMISE) else { return };
+    let all = place.world.write("sudoers.d/all", "nobody ALL=(ALL:ALL) NOPASSWD: ALL\n");
+    fs::set_permissions(&all, fs::Permissions::from_mode(0o440)).unwrap();
+    chown(&all, Some(0), Some(0)).unwrap();
+    let good = "`/etc/sudoers.d/lima` is up-to-date (or sudo doesn't require a password)\n";
+    place.limactl(&["sudoers", "--check"]).stdout(good).run().done();
+}

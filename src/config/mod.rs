@@ -58,7 +58,7 @@ pub use quantity::Bytes;
 pub use resolved::Config;
 
 use decode::{Problem, Reader, UnknownKey};
-use invalid::Invalid;
+pub use invalid::Invalid;
 use merge::Sources;
 use node::{Fault, FaultKind};
 use places::Places;

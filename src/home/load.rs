@@ -4,9 +4,10 @@ use std::path::Path;
 
 use thiserror::Error;
 
+use super::networks::NetworksFileError;
 use super::{Home, InstanceDir, read_optional};
-use crate::config::networks::Networks;
-use crate::config::{self, HostFacts, KnownNetwork, Loaded, PathKind, Request, Text};
+use crate::config::networks::{Networks, NetworksError};
+use crate::config::{self, HostFacts, Invalid, KnownNetwork, Loaded, PathKind, Request, Text};
 
 /// Why an instance's configuration is not there.
 #[derive(Debug, Error)]
@@ -15,6 +16,9 @@ pub enum LoadError {
     File(#[from] super::Error),
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// A network of it cannot be known.
+    #[error(transparent)]
+    Networks(NetworksFileError),
 }
 
 impl Home {
@@ -64,7 +68,14 @@ impl Home {
         host: &HostFacts,
     ) -> Result<Loaded, LoadError> {
         let files = self.config_files()?;
-        Ok(config::load(&files.request(label, text, file, lima_version, existing), host)?)
+        let loaded = config::load(&files.request(label, text, file, lima_version, existing), host);
+        loaded.map_err(|error| match files.unread {
+            Some(source) if misses_network(&error) => {
+                let path = self.networks_yaml();
+                LoadError::Networks(NetworksFileError::Parse { path, source })
+            }
+            _ => error.into(),
+        })
     }
 
     /// The user's files that every configuration is loaded with.
@@ -76,6 +87,7 @@ impl Home {
             defaults: read("default", self.default_yaml())?,
             overrides: read("override", self.override_yaml())?,
             networks: self.defined_networks()?,
+            unread: read_optional(&self.networks_yaml())?.and_then(|text| Networks::parse(&text).err()),
         })
     }
 
@@ -97,6 +109,13 @@ struct ConfigFiles {
     defaults: Option<(String, String)>,
     overrides: Option<(String, String)>,
     networks: Vec<KnownNetwork>,
+    /// Why `networks.yaml` cannot be understood, if it cannot.
+    unread: Option<NetworksError>,
+}
+
+fn misses_network(error: &config::Error) -> bool {
+    let is_network = |problem: &config::Located| matches!(problem.problem, Invalid::UnknownNetwork { .. });
+    matches!(error, config::Error::Invalid(problems) if problems.iter().any(is_network))
 }
 
 impl ConfigFiles {

@@ -54,6 +54,21 @@ impl Home {
         self.networks_dir().join(format!("{network}{USERS_SUFFIX}"))
     }
 
+    fn starter_lock(&self, network: &str) -> PathBuf {
+        self.networks_dir().join(format!("{network}.starting"))
+    }
+
+    /// A lock for what is to become the daemon of `network`, to be held by that process from before its first moment: a daemon may still come of it as
+    /// long as it is held. `None` if it is.
+    pub fn claim_start(&self, network: &str) -> Result<Option<Lock>, Error> {
+        Lock::try_acquire(&self.starter_lock(network))
+    }
+
+    /// Whether that lock is held now.
+    pub fn is_starting(&self, network: &str) -> bool {
+        lock::is_held(&self.starter_lock(network)).unwrap_or(false)
+    }
+
     /// Makes `instance` a user of `network`; `None` if another run of it does not let go. The caller holds the network's lock, and both
     /// names are identifiers.
     pub fn declare_use(&self, network: &str, instance: &str) -> Result<Option<Intent>, Error> {
@@ -97,6 +112,7 @@ impl Home {
     /// Forgets a network that nobody uses. The caller holds the network's lock.
     pub fn forget_network(&self, network: &str) -> Result<(), Error> {
         self.forget_past_users(network)?;
+        remove_if_present(&self.starter_lock(network))?;
         let path = self.users_dir(network);
         match std::fs::remove_dir(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Remove { path, source }),

@@ -8,6 +8,7 @@ use super::record::Status;
 use super::stop::kill_all;
 use super::{Context, Error};
 use crate::config::name;
+use crate::home::InstanceDir;
 
 /// What became of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,12 @@ pub fn delete(context: &Context, name: &str, force: bool) -> Result<Deleted, Err
     let instance = match inspect(context, name) {
         Ok(instance) => instance,
         Err(Error::NoYaml { .. }) => {
-            return Err(Error::Unreadable { name: name.to_owned(), dir: dir.path().to_path_buf() });
+            let _lock = lock_instance(context, name)?;
+            // The last step of a delete that was killed; only an empty directory goes this way.
+            return match fs::remove_dir(dir.path()) {
+                Ok(()) => Ok(Deleted::Removed),
+                Err(_) => Err(Error::Unreadable { name: name.to_owned(), dir: dir.path().to_path_buf() }),
+            };
         }
         Err(error) => return Err(error),
     };
@@ -41,11 +47,26 @@ pub fn delete(context: &Context, name: &str, force: bool) -> Result<Deleted, Err
     }
     let _lock = lock_instance(context, name)?;
     kill_all(context, &instance).map_err(failed)?;
-    let path = dir.path().to_path_buf();
-    fs::remove_dir_all(&path).map_err(|source| failed(Error::Remove { path, source }))?;
+    remove(&dir).map_err(failed)?;
     super::networks::reconcile_quietly(context);
     super::autostart::forget(context, name);
     Ok(Deleted::Removed)
+}
+
+/// Removes the directory. What makes it an instance goes last, so that a delete that is killed half-way can be made again.
+fn remove(dir: &InstanceDir) -> Result<(), Error> {
+    let removed = || {
+        for entry in fs::read_dir(dir.path())? {
+            let path = entry?.path();
+            match path.symlink_metadata()?.is_dir() {
+                true => fs::remove_dir_all(&path)?,
+                false if path == dir.lima_yaml() => {}
+                false => fs::remove_file(&path)?,
+            }
+        }
+        fs::remove_dir_all(dir.path())
+    };
+    removed().map_err(|source| Error::Remove { path: dir.path().to_path_buf(), source })
 }
 
 /// A VM whose agent died belongs to nobody: deleting its instance ends it.

@@ -119,6 +119,8 @@ fn managed(
     // What was changed since may have mended it.
     let changed = |path: &std::path::Path| std::fs::metadata(path).and_then(|data| data.modified()).ok();
     let is_current = changed(&log_path) > changed(&context.home.networks_yaml());
+    // A daemon that another user has started writes its log there, and ours is of an earlier one.
+    let is_own = daemon.is_alive() && context.home.is_starting(&network.name);
     let table = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
     let install = install_command(&context.executable, networks, &context.host);
     let setup = validate::check(networks, system, &ThisMachine, Some(install))
@@ -136,7 +138,7 @@ fn managed(
         missing_rules: rules.clone(),
         clashes: addresses.map(|own| diagnosis::clashes(&table, own, daemon.is_alive())).unwrap_or_default(),
         is_shut: goes_out && daemon.is_alive() && !forwards(),
-        warnings: if daemon.is_alive() { diagnosis::warnings(&log) } else { Vec::new() },
+        warnings: if is_own { diagnosis::warnings(&log) } else { Vec::new() },
         last_words: diagnosis::failure(&log).unwrap_or_default(),
         failure: diagnosis::failure(&log).filter(|_| is_current),
         nics: own_nics.clone(),
@@ -187,7 +189,7 @@ fn all_nics(context: &Context) -> Result<Vec<(String, Nic)>, Error> {
         let dir = context.home.instance(&instance);
         let config = match context.home.load(&dir, &context.host) {
             Ok(loaded) => loaded.config,
-            Err(LoadError::File(_) | LoadError::Config(_)) => continue,
+            Err(LoadError::File(_) | LoadError::Config(_) | LoadError::Networks(_)) => continue,
         };
         let on = config.networks.iter().filter_map(|nic| Some((nic.attachment.network()?, nic)));
         let on: Vec<_> = on.collect();

@@ -28,18 +28,26 @@ const FORCE_HINT: &str = " (maybe use `limactl stop -f`?)";
 
 /// Stops a running instance in order and waits for its end. A VM whose agent died is stopped as well.
 pub fn stop(context: &Context, name: &str) -> Result<(), Error> {
-    let instance = inspect(context, name)?;
+    inspect(context, name)?;
     let _lock = lock_instance(context, name)?;
+    // Whoever had the lock before us may have ended it.
+    let instance = inspect(context, name)?;
     let dir = context.home.instance(name);
-    let vm_type = instance.vm_type.clone().unwrap_or_default();
+    let vm_type = instance.vm_type.clone().unwrap_or_else(|| "qemu".to_owned());
     let (seen, processes, _) = facts(&dir, &vm_type)?;
-    let orphaned = instance.status == Status::Broken && !seen.agent_locked && !seen.foreign_agent;
+    // What runs ends in order, although its text cannot be used any more: a network of it was deleted, or somebody has edited it.
+    let is_unreadable = instance.config.is_none();
+    let orphaned =
+        (instance.status == Status::Broken || is_unreadable) && !seen.agent_locked && !seen.foreign_agent;
     match (&processes.agent, &processes.vm) {
         (None, Some(_)) if orphaned => {
             take_down_orphan(name, &dir, &processes);
             remove_leftovers(context, &dir)?;
         }
-        (Some(agent), _) if instance.status == Status::Running => stop_agent(context, name, &dir, agent)?,
+        (Some(agent), _) if instance.status == Status::Running || is_unreadable => {
+            stop_agent(context, name, &dir, agent)?;
+        }
+        _ if is_unreadable => return Err(instance.refusal()),
         _ => {
             let got = instance.status.name();
             return Err(Error::UnexpectedStatus { expected: "Running", got, hint: Some(FORCE_HINT) });

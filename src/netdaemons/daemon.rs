@@ -48,7 +48,9 @@ pub fn look(network: &ManagedNetwork, os: HostOs) -> Daemon {
     // A system may hide the words of root's processes; then the lock alone must do.
     let named = |pid| identity::argv(pid).map(|argv| names(&argv, &pid_file));
     if os == HostOs::Linux {
-        let holder = lock::holders(&pid_file).into_iter().find(|pid| named(*pid).unwrap_or(true));
+        // Who has handed a lock on and ended hides its words too; of other files such locks can be listed.
+        let is_it = |pid: &i32| identity::is_running(*pid) && named(*pid).unwrap_or(true);
+        let holder = lock::holders(&pid_file).into_iter().find(is_it);
         if let Some(pid) = holder {
             return Daemon::Alive { pid };
         }
@@ -182,6 +184,24 @@ mod tests {
         drop(child.stdin.take());
         child.wait().unwrap();
         assert_eq!(look(&network, HostOs::Linux), Daemon::Absent);
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_no_daemon_although_its_lock_goes_on() {
+        let temp = tempfile::tempdir().unwrap();
+        let network = network(temp.path());
+        let script = "import fcntl, os, sys; file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX); os.fork() and os._exit(0); sys.stdin.read()";
+        let mut child = std::process::Command::new("python3")
+            .args(["-c", script])
+            .arg(network.pid_file())
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take();
+        child.wait().unwrap();
+        assert!(lock::is_held(&network.pid_file()).unwrap(), "its child holds it");
+        assert_eq!(look(&network, HostOs::Linux), Daemon::Absent);
+        drop(stdin);
     }
 
     #[test]

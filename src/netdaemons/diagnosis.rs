@@ -106,11 +106,14 @@ pub fn first_to_fix(found: &Findings) -> Option<String> {
                 "its daemon does not run{why} (hint: run `limactl network reconcile`, which starts it or says why not)"
             ));
         }
-        (Daemon::Absent | Daemon::Foreign { .. }, _) if found.failure.is_some() => {
-            return found
-                .failure
-                .as_ref()
-                .map(|why| format!("its daemon failed when it was started last: {why}"));
+        (_, _) if !found.daemon.is_alive() && found.failure.is_some() => {
+            let why = found.failure.as_deref().unwrap_or_default();
+            let hint = if why.contains("(hint: ") {
+                ""
+            } else {
+                " (hint: mend that and start an instance that uses it)"
+            };
+            return Some(format!("its last start failed: {why}{hint}"));
         }
         _ => {}
     }
@@ -139,10 +142,17 @@ fn last(warnings: &[String]) -> String {
     warnings.last().map(|warning| format!("; it says: {warning}")).unwrap_or_default()
 }
 
-/// What a daemon has warned of, in the words of its log.
+/// What a daemon warns of now, in the words of its log. Something that it has mended itself is nothing to fix.
 pub fn warnings(log: &str) -> Vec<String> {
-    let warning = |line: &str| Some(line.trim().strip_prefix("WARN |")?.trim().to_owned());
-    log.lines().filter_map(warning).collect()
+    let mut warnings = Vec::new();
+    for line in log.lines().map(str::trim) {
+        let told = line.strip_prefix("WARN |").map(str::trim);
+        warnings.extend(told.filter(|told| !told.starts_with("Somebody changed ")).map(str::to_owned));
+        if line.starts_with("INFO | Firewalls have changed") {
+            warnings.clear();
+        }
+    }
+    warnings
 }
 
 /// The reason for which a daemon's last start failed, in the words of its log, which begins anew with each start.
@@ -256,6 +266,15 @@ mod tests {
     }
 
     #[test]
+    fn a_warning_counts_until_it_is_void() {
+        let log = "WARN | a\nINFO | x\nWARN | Somebody changed the firewall: put our table back\n";
+        assert_eq!(warnings(log), ["a"]);
+        let void = "INFO | Firewalls have changed: earlier warnings are void\n";
+        assert_eq!(warnings(&format!("{log}{void}")), Vec::<String>::new());
+        assert_eq!(warnings(&format!("{log}{void}WARN | b\n")), ["b"]);
+    }
+
+    #[test]
     fn why_a_start_failed_is_told_when_it_is_over() {
         let log = "INFO | Holding the pid file `/run/x`\nERROR| there is no interface `en9`\n";
         assert_eq!(failure("INFO | Listening at `/run/x`\n"), None);
@@ -267,8 +286,13 @@ mod tests {
             nics: Vec::new(),
             ..fine()
         };
-        let told = "its daemon failed when it was started last: there is no interface `en9`";
+        let told = "its last start failed: there is no interface `en9` (hint: mend that and start an instance that uses it)";
         assert_eq!(first_to_fix(&found).as_deref(), Some(told));
+        let hinted = Findings { failure: Some("no nft (hint: install it)".into()), ..found.clone() };
+        assert_eq!(
+            first_to_fix(&hinted).as_deref(),
+            Some("its last start failed: no nft (hint: install it)")
+        );
         assert_eq!(
             first_to_fix(&Findings { daemon: Daemon::Alive { pid: 7 }, serves: Ok(true), ..found }),
             None

@@ -1,11 +1,12 @@
 //! Why a network is not up, or its daemon not ended: what was tried, on what, why, and what to run next.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use super::validate::Insecure;
+use crate::process::words::system_words;
 use crate::{home, process};
 
 #[derive(Debug, Error)]
@@ -27,26 +28,30 @@ pub enum Error {
     LongSocket { network: String, path: PathBuf, limit: usize },
     #[error("cannot use network `{network}`: {reason} (hint: mend it in `{}`)", file.display())]
     Unusable { network: String, reason: String, file: PathBuf },
-    #[error("network `{network}` is not in `{}`", file.display())]
+    #[error("network `{network}` is not in `{}` (hint: `limactl network list` shows those that are; `limactl network create {network}` makes it)", file.display())]
     Unknown { network: String, file: PathBuf },
     /// Nothing has run yet.
     #[error("sudo does not run `{command}`: {words} (hint: {install}; `{check}` says what differs)")]
     Refused { command: String, words: String, install: String, check: String },
-    #[error("cannot run `{command}` as root: {words}")]
+    #[error(
+        "cannot run `{command}` as root: {words} (hint: `limactl network status` says what to fix; `limactl network reconcile` tries again)"
+    )]
     Failed { command: String, words: String },
-    #[error("cannot start network `{network}`: its daemon ended {attempts} times: {reason} (hint: see `{}`)", log.display())]
+    #[error("cannot start network `{network}`: its daemon ended{}: {reason} (hint: see `{}`)", times(*attempts), log.display())]
     EndsEarly { network: String, attempts: usize, reason: String, log: PathBuf },
     #[error("cannot start network `{network}`: its daemon runs and does not serve within {seconds} s{reason} (hint: see `{}`)", log.display())]
     NotReady { network: String, seconds: u64, reason: String, log: PathBuf },
-    #[error("cannot reach the daemon of network `{network}` at `{}`", socket.display())]
-    Socket {
-        network: String,
-        socket: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error("cannot reach the daemon of network `{network}` at `{}`: {} (hint: run `limactl network status {network}`)", socket.display(), system_words(cause))]
+    Socket { network: String, socket: PathBuf, cause: io::Error },
+    /// What is behind it says what to run.
     #[error("cannot stop network `{network}`")]
     Stop {
+        network: String,
+        #[source]
+        source: Box<Error>,
+    },
+    #[error("cannot take away what the killed daemon of network `{network}` has left")]
+    CleanUp {
         network: String,
         #[source]
         source: Box<Error>,
@@ -63,12 +68,16 @@ pub enum Error {
     Home(#[from] home::Error),
     #[error(transparent)]
     Process(#[from] process::Error),
-    #[error("cannot make `{}`", path.display())]
-    File {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error("cannot make `{}`: {} (hint: `ls -ld {directory}` shows whose the directory is, `df {directory}` whether it is full)", path.display(), system_words(cause), directory = directory(path))]
+    File { path: PathBuf, cause: io::Error },
+}
+
+fn times(attempts: usize) -> String {
+    if attempts == 1 { String::new() } else { format!(" {attempts} times") }
+}
+
+fn directory(path: &Path) -> String {
+    path.parent().unwrap_or(path).display().to_string()
 }
 
 fn hint(text: &Option<String>) -> String {

@@ -13,6 +13,10 @@
 //!   behind it is worth.
 //! - A daemon is alive if its pid file is locked (Linux), or names a process whose words name that file (macOS). No other process ever gets a
 //!   signal (`daemon`).
+//! - What is to become a daemon holds a lock as its standard input from its first moment (`Home::claim_start`), because sudo can take longer than anybody waits
+//!   and cannot be signalled: as long as it is held, no second one is started, and the network is not forgotten, so that the next command ends it.
+//! - A daemon that was killed leaves what is root's (bridge, rules, sockets). Who next wants the network has its daemon take that over; where nobody does,
+//!   reconciling starts one and asks it to end.
 //! - One network never hinders another: each has its own lock (`Home::network_lock`), held over one attempt and not over the pause behind it.
 //! - What is found is told as an error with the path, the fault and the command that mends it; nobody is asked for a password.
 //!

@@ -3,14 +3,15 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use super::listed::grants_all;
 use super::privileged::{self, RootCommand};
 use super::{Error, System, sudoers};
 use crate::config::managed::ManagedNetworks;
-use crate::process;
+use crate::home::lock::Lock;
+use crate::process::{self, words};
 use crate::sys::spawn::new_session;
 
 /// mkdir and pkill end at once; sudo may ask a directory of users on the network.
@@ -29,7 +30,8 @@ impl Runner<'_> {
     pub(super) fn run(&self, root: &RootCommand) -> Result<(), Error> {
         let mut command = self.command(root);
         tracing::debug!("running as root: {}", root.line());
-        let finished = process::run(command.current_dir("/"), b"", ENDS_WITHIN)?;
+        let finished = process::run(command.current_dir("/"), b"", ENDS_WITHIN);
+        let finished = finished.map_err(|error| not_run(root, &error))?;
         if finished.status.success() {
             return Ok(());
         }
@@ -41,16 +43,23 @@ impl Runner<'_> {
         Err(Error::Failed { command: root.line(), words })
     }
 
-    /// Starts one that stays: a session of its own in the directory `place`, its words in two new files. Nothing of ours is handed down.
-    pub(super) fn spawn(&self, root: &RootCommand, place: &Path, logs: [&Path; 2]) -> Result<Child, Error> {
+    /// Starts one that stays: a session of its own in the directory `place`, its words in two new files. It holds `claim`, which is its empty standard
+    /// input, as long as it lives; nothing else of ours is handed down.
+    pub(super) fn spawn(
+        &self,
+        root: &RootCommand,
+        place: &Path,
+        claim: Lock,
+        logs: [&Path; 2],
+    ) -> Result<Child, Error> {
         let [stdout, stderr] = logs.map(fresh);
         let mut command = self.command(root);
-        command.current_dir(place).stdin(Stdio::null()).stdout(stdout?).stderr(stderr?);
+        command.current_dir(place).stdin(claim.into_file()).stdout(stdout?).stderr(stderr?);
         new_session(&mut command);
         tracing::debug!("running as root: {}", root.line());
         command.spawn().map_err(|source| {
-            let program = root.line();
-            Error::Process(process::Error::Spawn { program, source })
+            let program = command.get_program().to_string_lossy().into_owned();
+            not_run(root, &process::Error::Spawn { program, source })
         })
     }
 
@@ -78,6 +87,10 @@ impl Runner<'_> {
     }
 }
 
+fn not_run(root: &RootCommand, error: &process::Error) -> Error {
+    Error::Failed { command: root.line(), words: words::chain(error) }
+}
+
 /// A new file in the place of the one that is there.
 fn fresh(path: &Path) -> Result<File, Error> {
     let made = || -> io::Result<File> {
@@ -87,7 +100,7 @@ fn fresh(path: &Path) -> Result<File, Error> {
         }
         File::options().write(true).create_new(true).open(path)
     };
-    made().map_err(|source| Error::File { path: path.to_owned(), source })
+    made().map_err(|cause| Error::File { path: path.to_owned(), cause })
 }
 
 /// The line with which sudo refuses, if it did. It warns in the same form of what does not stop it.

@@ -129,6 +129,65 @@ mod tests {
         assert_eq!(of_mac(), expected);
     }
 
+    /// Names in the order of bytes, every form of a name, another group and other places; what needs no root, or cannot work, has no rules.
+    #[test]
+    fn the_text_of_macos_is_upstreams_for_any_networks() {
+        let yaml = "
+paths: {socketVMNet: /opt/lima-1.2/socket_vmnet, varRun: /private/var/run/my.lima, sudoers: /private/etc/sudoers.d/lima}
+group: my.staff_1
+networks:
+  a_1: {mode: host, gateway: 10.0.1.1, dhcpEnd: 10.0.1.99, netmask: 255.255.255.128}
+  a.b: {mode: bridged, interface: bridge100}
+  user-v2: {mode: user-v2, gateway: 192.168.104.1, netmask: 255.255.255.0}
+  a-b: {mode: shared, gateway: 10.0.2.1}
+  Lab: {mode: bridged, interface: en7}
+  odd: {mode: wild}
+  10: {mode: host, gateway: 10.0.3.1, dhcpEnd: 10.0.3.2, netmask: 255.255.255.0}
+";
+        let networks = ManagedNetworks::read(yaml, &test_mac_defaults(), HostOs::MacOs).unwrap();
+        let expected = r#"%my.staff_1 ALL=(root:wheel) NOPASSWD:NOSETENV: /bin/mkdir -m 775 -p /private/var/run/my.lima
+
+# Manage "10" network daemons
+
+%my.staff_1 ALL=(root:wheel) NOPASSWD:NOSETENV: \
+    /opt/lima-1.2/socket_vmnet --pidfile=/private/var/run/my.lima/10_socket_vmnet.pid --socket-group=my.staff_1 --vmnet-mode=host --vmnet-gateway=10.0.3.1 --vmnet-dhcp-end=10.0.3.2 --vmnet-mask=255.255.255.0 /private/var/run/my.lima/socket_vmnet.10, \
+    /usr/bin/pkill -F /private/var/run/my.lima/10_socket_vmnet.pid
+
+# Manage "Lab" network daemons
+
+%my.staff_1 ALL=(root:wheel) NOPASSWD:NOSETENV: \
+    /opt/lima-1.2/socket_vmnet --pidfile=/private/var/run/my.lima/Lab_socket_vmnet.pid --socket-group=my.staff_1 --vmnet-mode=bridged --vmnet-interface=en7 /private/var/run/my.lima/socket_vmnet.Lab, \
+    /usr/bin/pkill -F /private/var/run/my.lima/Lab_socket_vmnet.pid
+
+# Manage "a-b" network daemons
+
+%my.staff_1 ALL=(root:wheel) NOPASSWD:NOSETENV: \
+    /opt/lima-1.2/socket_vmnet --pidfile=/private/var/run/my.lima/a-b_socket_vmnet.pid --socket-group=my.staff_1 --vmnet-mode=shared --vmnet-gateway=10.0.2.1 --vmnet-dhcp-end=10.0.2.254 --vmnet-mask=255.255.255.0 /private/var/run/my.lima/socket_vmnet.a-b, \
+    /usr/bin/pkill -F /private/var/run/my.lima/a-b_socket_vmnet.pid
+
+# Manage "a.b" network daemons
+
+%my.staff_1 ALL=(root:wheel) NOPASSWD:NOSETENV: \
+    /opt/lima-1.2/socket_vmnet --pidfile=/private/var/run/my.lima/a.b_socket_vmnet.pid --socket-group=my.staff_1 --vmnet-mode=bridged --vmnet-interface=bridge100 /private/var/run/my.lima/socket_vmnet.a.b, \
+    /usr/bin/pkill -F /private/var/run/my.lima/a.b_socket_vmnet.pid
+
+# Manage "a_1" network daemons
+
+%my.staff_1 ALL=(root:wheel) NOPASSWD:NOSETENV: \
+    /opt/lima-1.2/socket_vmnet --pidfile=/private/var/run/my.lima/a_1_socket_vmnet.pid --socket-group=my.staff_1 --vmnet-mode=host --vmnet-gateway=10.0.1.1 --vmnet-dhcp-end=10.0.1.99 --vmnet-mask=255.255.255.128 /private/var/run/my.lima/socket_vmnet.a_1, \
+    /usr/bin/pkill -F /private/var/run/my.lima/a_1_socket_vmnet.pid
+"#;
+        assert_eq!(super::text(&networks, &test_mac()), expected);
+        let commands = privileged::all(&networks, &test_mac());
+        let sudo = ["sudo", "--user", "root", "--group", "wheel", "--non-interactive"];
+        for command in &commands {
+            let words = command.words(false);
+            assert_eq!(words[..6], sudo);
+            assert!(expected.contains(&words[6..].join(" ")), "what is run has its rule: {words:?}");
+        }
+        assert_eq!(commands.len(), 11);
+    }
+
     #[test]
     fn every_rule_of_linux_runs_as_root_with_root_s_own_group() {
         let networks =

@@ -41,6 +41,13 @@ pub struct Supervisor<'a> {
     pub interrupted: &'a dyn Fn() -> bool,
 }
 
+/// What is to become a daemon: sudo, or the daemon itself.
+enum Starter {
+    Own(Child),
+    /// Of a limactl that has given up, or was killed.
+    Other,
+}
+
 /// What one attempt to start came to.
 enum Attempt {
     Serves,
@@ -79,25 +86,51 @@ impl Supervisor<'_> {
     fn reconcile_one(&self, name: &str, foreign: &dyn Fn() -> Vec<(String, String)>) -> Result<(), Error> {
         let lock = self.lock(name)?;
         let gone = ManagedNetwork::gone(name, &self.networks.var_run);
-        let network = self.networks.get(name);
-        let daemon = daemon::look(network.unwrap_or(&gone), self.system.os);
+        let known = self.networks.get(name);
+        let network = known.unwrap_or(&gone);
+        let daemon = daemon::look(network, self.system.os);
         let is_used = !self.home.network_users(name)?.is_empty()
             || daemon.is_alive() && foreign().iter().any(|(used, _)| used == name);
-        match (is_used, network) {
-            (true, Some(network)) if !daemon.is_alive() => self.ensure(network, lock),
-            (true, _) => Ok(self.home.forget_past_users(name)?),
-            (false, _) => {
-                if let Daemon::Alive { pid } = daemon {
-                    let stopped = self.stop(network.unwrap_or(&gone), pid);
-                    stopped
-                        .map_err(|error| Error::Stop { network: name.to_owned(), source: Box::new(error) })?;
-                }
-                // One that others use stays, and is asked again the next time.
-                if daemon::look(network.unwrap_or(&gone), self.system.os).is_alive() {
-                    return Ok(self.home.forget_past_users(name)?);
-                }
-                Ok(self.home.forget_network(name)?)
-            }
+        match (is_used, known) {
+            (true, Some(network)) if !daemon.is_alive() => return self.ensure(network, lock),
+            (true, _) => return Ok(self.home.forget_past_users(name)?),
+            (false, _) => {}
+        }
+        if !daemon.is_alive() && self.home.claim_start(name)?.is_none() {
+            // Before it has a pid file, it cannot be stopped.
+            tracing::info!("The daemon of network `{name}` is still being started; the next command ends it");
+            return Ok(self.home.forget_past_users(name)?);
+        }
+        if let Daemon::Alive { pid } = daemon {
+            let stopped = self.stop(network, pid);
+            stopped.map_err(|error| Error::Stop { network: name.to_owned(), source: Box::new(error) })?;
+        }
+        let is_alive = || daemon::look(network, self.system.os).is_alive();
+        if let Some(network) = known.filter(|network| self.was_killed(network) && !is_alive()) {
+            let cleaned = self.clean_up(network);
+            cleaned.map_err(|error| Error::CleanUp { network: name.to_owned(), source: Box::new(error) })?;
+        }
+        // One that others use stays, and is asked again the next time.
+        if is_alive() {
+            return Ok(self.home.forget_past_users(name)?);
+        }
+        Ok(self.home.forget_network(name)?)
+    }
+
+    /// Whether a daemon was there that has not taken down what it made: its pid file goes last.
+    fn was_killed(&self, network: &ManagedNetwork) -> bool {
+        self.system.os == HostOs::Linux && network.pid_file().exists()
+    }
+
+    /// Bridge, rules and files of a daemon that was killed are root's: another one takes them over, and takes them down when it is asked to end.
+    fn clean_up(&self, network: &ManagedNetwork) -> Result<(), Error> {
+        tracing::info!("Cleaning up after the daemon of network `{}`, which was killed", network.name);
+        if let Attempt::Ended { reason } = self.attempt(network)? {
+            return Err(self.ends_early(network, 1, reason));
+        }
+        match daemon::look(network, self.system.os) {
+            Daemon::Alive { pid } => self.stop(network, pid),
+            _ => Ok(()),
         }
     }
 
@@ -147,8 +180,12 @@ impl Supervisor<'_> {
                 Attempt::Ended { reason } => last = reason,
             }
         }
+        Err(self.ends_early(network, self.attempts, last))
+    }
+
+    fn ends_early(&self, network: &ManagedNetwork, attempts: usize, reason: String) -> Error {
         let log = self.log(&network.name);
-        Err(Error::EndsEarly { network: network.name.clone(), attempts: self.attempts, reason: last, log })
+        Error::EndsEarly { network: network.name.clone(), attempts, reason, log }
     }
 
     fn pause(&self, network: &ManagedNetwork, length: Duration) -> Result<(), Error> {
@@ -185,35 +222,40 @@ impl Supervisor<'_> {
             }
             Daemon::Absent => {}
         }
+        let Some(claim) = self.home.claim_start(&network.name)? else {
+            tracing::info!("The daemon of network `{}` is being started since before", network.name);
+            return self.wait(network, Some(Starter::Other));
+        };
         self.check()?;
         let runner = self.runner();
         runner.run(&privileged::make_directory(self.networks, self.system))?;
         validate::check_made(self.networks, self.system, &ThisMachine)?;
         tracing::info!("Starting the daemon of network `{}`", network.name);
         let (stdout, stderr) = (self.home.network_log(&network.name, "stdout"), self.log(&network.name));
-        let child = runner.spawn(&start, network.var_run(), [&stdout, &stderr])?;
-        self.wait(network, Some(child))
+        // sudo may take longer than anybody waits, and cannot be signalled by whoever called it. It hands on no descriptor but the standard ones.
+        let child = runner.spawn(&start, network.var_run(), claim, [&stdout, &stderr])?;
+        self.wait(network, Some(Starter::Own(child)))
     }
 
-    /// Until the daemon serves, or `child` has ended without one that lives.
-    fn wait(&self, network: &ManagedNetwork, mut child: Option<Child>) -> Result<Attempt, Error> {
+    /// Until the daemon serves, or `starter` has ended without one that lives.
+    fn wait(&self, network: &ManagedNetwork, mut starter: Option<Starter>) -> Result<Attempt, Error> {
         let start = privileged::start(self.networks, network, self.system);
         let deadline = Instant::now() + READY_WITHIN;
         loop {
-            let ended = match &mut child {
-                Some(child) => child.try_wait().ok().flatten(),
-                None => None,
+            // Of another home's daemon nothing is known but that it is gone.
+            let is_over = match &mut starter {
+                None => true,
+                Some(Starter::Own(child)) => child.try_wait().is_ok_and(|status| status.is_some()),
+                Some(Starter::Other) => !self.home.is_starting(&network.name),
             };
             let log = std::fs::read_to_string(self.log(&network.name)).unwrap_or_default();
             let daemon = daemon::look(network, self.system.os);
-            if daemon.is_alive() && self.serves(network, child.is_some(), &log)? {
+            if daemon.is_alive() && self.serves(network, starter.is_some(), &log)? {
                 return Ok(Attempt::Serves);
             }
-            // Of another home's daemon nothing is known but that it is gone.
-            let is_over = ended.is_some() || child.is_none();
             if is_over && !daemon.is_alive() {
                 // What the log says is of another start than the one of somebody else's daemon.
-                if child.is_none() {
+                if starter.is_none() {
                     return Ok(Attempt::Ended { reason: "somebody else has ended it".to_owned() });
                 }
                 if let Some(refusal) = self.runner().refusal(&start, &log) {
@@ -240,10 +282,10 @@ impl Supervisor<'_> {
         match self.system.os {
             // Upstream's listens before its network is up. Of one that somebody else has started, the log is not ours to read.
             HostOs::MacOs if is_own => Ok(daemon::log_says_ready(log)),
-            _ => daemon::serves(network).map_err(|source| Error::Socket {
+            _ => daemon::serves(network).map_err(|cause| Error::Socket {
                 network: network.name.clone(),
                 socket: network.socket(),
-                source,
+                cause,
             }),
         }
     }

@@ -17,6 +17,8 @@ use super::gates;
 use super::log::Log;
 use super::settings::Own;
 
+/// Said when warnings of before do not hold any more; `limactl network status` reads it.
+const WARNINGS_VOID: &str = "Firewalls have changed: earlier warnings are void";
 /// How soon rules of others are looked at after they changed, and at most how often: one change seldom comes alone.
 const SETTLE: Duration = Duration::from_millis(200);
 /// It calls few functions; what they keep is on the heap.
@@ -61,6 +63,9 @@ impl Rules {
         }
         // It is looked at again whenever somebody changes a rule.
         if opened.warnings != self.warned {
+            if !self.warned.is_empty() {
+                self.log.info(WARNINGS_VOID);
+            }
             opened.warnings.iter().for_each(|warning| self.log.warn(warning));
             self.warned = opened.warnings;
         }

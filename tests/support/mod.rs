@@ -7,6 +7,8 @@
 //! - Waiting is for a condition, with a deadline that is far beyond what is needed; no test measures time.
 
 mod instances;
+#[cfg(target_os = "linux")]
+pub(crate) mod machine;
 pub(crate) mod names;
 pub(crate) mod namespaces;
 pub(crate) mod place;
@@ -17,7 +19,7 @@ mod world;
 
 pub(crate) use instances::lines;
 pub(crate) use run::{Going, Run, Seen};
-pub(crate) use world::{World, in_mount_namespace, until};
+pub(crate) use world::{World, in_mount_namespace, until, until_nothing_is_wrong};
 
 /// A line for whoever runs the tests, also where a test that succeeds is not listened to.
 pub(crate) fn say(line: &str) {

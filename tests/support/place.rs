@@ -136,6 +136,11 @@ pub(crate) fn install(world: &World, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+/// The same with the real one, as it was built.
+pub(crate) fn install_daemon(world: &World) {
+    fs::copy(env!("CARGO_BIN_EXE_socket_vmnet"), world.path("opt/bin/socket_vmnet")).unwrap();
+}
+
 /// A program with its path, for which root's places are the World's; `/etc/sudoers.d` too, if the World has one.
 pub(crate) fn in_place(world: &World, words: &[&str]) -> Command {
     let script = "set -e

@@ -4,9 +4,10 @@
 #   serial  lines on the first serial port               human   answers of the human monitor, by command line
 # As a VM it has a NIC for each netdev that is a descriptor or a stream socket: it sends one frame when it is connected, sends back what it gets, and
 # notes in nics.log what happened. A stream connection that ends is made again if the command line says so.
-import json, os, signal, socket, stat, sys, threading, time
+import fcntl, json, os, signal, socket, stat, sys, threading, time
 
 WORLD = os.environ["LIMA_TEST_WORLD"]
+TUNGETVNETHDRSZ = 0x800454D7
 
 
 def told(key, otherwise):
@@ -155,6 +156,14 @@ def descriptor_nic(netdev):
     kind = netdev.split(",")[0]
     if stat.S_ISSOCK(os.fstat(number).st_mode):
         threading.Thread(target=talk, args=(name, socket.socket(fileno=number)), daemon=True).start()
+    elif stat.S_ISCHR(os.fstat(number).st_mode):
+        # A real tap: a broadcast of an experimental type behind the header that the device wants.
+        header = fcntl.ioctl(number, TUNGETVNETHDRSZ, bytes(4))
+        frame = b"\xff" * 6 + bytes.fromhex("525555000001") + b"\x88\xb5" + f"hello from {name}".encode().ljust(46, b"\0")
+        try:
+            os.write(number, bytes(int.from_bytes(header, sys.byteorder)) + frame)
+        except OSError as error:
+            note(f"{name} {kind}: {error}")
     else:
         # A file stands for a tap: what is written to it is on the wire.
         os.write(number, f"hello from {name}".encode())

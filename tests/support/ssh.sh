@@ -1,6 +1,7 @@
 #!/bin/sh
 # Stands in for ssh and for the guest behind it. A session runs its script on this machine, with the guest's markers in the World:
-# `guest/path` is its PATH, `guest/hold-ready` keeps the markers away, `guest/failed` names boot scripts that failed, `guest/refuses` refuses the key.
+# `guest/path` is its PATH, `guest/hold-ready` keeps the markers away, `guest/failed` names boot scripts that failed, `guest/refuses` refuses the key, `guest/several`
+# says that there are several guests at once, each with markers of its own.
 w=$LIMA_TEST_WORLD
 echo $$ >>"$w/pids"
 for word; do printf '%s\n' "$word"; done >>"$w/ssh.argv"
@@ -60,17 +61,22 @@ fi
 
 script=$(cat)
 id=$(printf '%s\n' "$script" | sed -n 's/.*= \(iid-[0-9]*\).*/\1/p' | head -n 1)
+run=$w/guest/run
+if [ -e "$w/guest/several" ]; then
+	run=$run/of-$port
+	mkdir -p "$run"
+fi
 if [ -n "$id" ]; then
 	: >"$w/reached-session"
-	[ -e "$w/guest/hold-ready" ] || echo "$id" >"$w/guest/run/lima-ssh-ready"
-	[ -e "$w/guest/hold-done" ] || echo "$id" >"$w/guest/run/lima-boot-done"
-	rm -f "$w/guest/run/lima-boot-failed"
+	[ -e "$w/guest/hold-ready" ] || echo "$id" >"$run/lima-ssh-ready"
+	[ -e "$w/guest/hold-done" ] || echo "$id" >"$run/lima-boot-done"
+	rm -f "$run/lima-boot-failed"
 	[ -e "$w/guest/failed" ] && {
 		echo "$id"
 		cat "$w/guest/failed"
-	} >"$w/guest/run/lima-boot-failed"
+	} >"$run/lima-boot-failed"
 fi
-script=$(printf '%s\n' "$script" | sed "s#/run/lima-#$w/guest/run/lima-#g")
+script=$(printf '%s\n' "$script" | sed "s#/run/lima-#$run/lima-#g")
 # What runs in the guest ends with its connection, which is this very process, or with the VM.
 (
 	while kill -0 $$ 2>/dev/null && vm_lives; do sleep 0.05; done

@@ -199,6 +199,20 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until a check finds nothing wrong; fails with what it found last.
+#[track_caller]
+pub(crate) fn until_nothing_is_wrong(when: &str, mut check: impl FnMut() -> Vec<String>) {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let faults = check();
+        if faults.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{when}: {faults:#?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 fn script(path: &Path, text: &str) {
     fs::write(path, text).expect("the World can be written to");
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("the World can be written to");

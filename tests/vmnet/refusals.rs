@@ -141,7 +141,10 @@ fn interfaces_that_are_no_way_to_a_segment_are_refused() {
                 "eth8",
                 "`eth8` is a port of the bridge `br9`\nERROR| hint: set `interface: br9` in networks.yaml",
             ),
-            ("lo", "`lo` is not an Ethernet interface"),
+            (
+                "lo",
+                "`lo` is not an Ethernet interface\nERROR| hint: run `ip -brief link` and set `interface:` in networks.yaml",
+            ),
             ("../eth8", "`--vmnet-interface` is `../eth8`, which is not the name of an interface"),
             ("eth%d", "`--vmnet-interface` is `eth%d`, which is not the name of an interface"),
             ("eth+", "`--vmnet-interface` is `eth+`, which is not the name of an interface"),
