@@ -93,25 +93,37 @@ pub fn is_held(path: &Path) -> Result<bool, Error> {
 }
 
 /// The processes that have taken a lock of their own on the file at `path`, as the kernel lists them for everybody (`/proc/locks`): the file itself need not
-/// be readable, so that nobody but its owner can lock it. Some file systems count devices in two ways; on those the holder of another file can be
+/// be readable, so that nobody but its owner can lock it. btrfs and overlayfs count devices in two ways; on those the holder of another file can be
 /// among them, behind the true one. Nothing where the kernel lists no locks, and a holder that has handed its lock on is not found.
 pub fn holders(path: &Path) -> Vec<i32> {
     use std::os::unix::fs::MetadataExt;
     let (Ok(file), Ok(locks)) = (path.symlink_metadata(), std::fs::read_to_string("/proc/locks")) else {
         return Vec::new();
     };
-    listed_holders(&locks, file.dev(), file.ino())
+    listed_holders(&locks, file.dev(), file.ino(), counts_devices_twice(path))
+}
+
+/// Whether the device that a file says can be another one than that of its locks.
+#[cfg(target_os = "linux")]
+fn counts_devices_twice(path: &Path) -> bool {
+    use nix::sys::statfs::{BTRFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, statfs};
+    statfs(path).is_ok_and(|fs| [BTRFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC].contains(&fs.filesystem_type()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn counts_devices_twice(_path: &Path) -> bool {
+    false
 }
 
 /// Lines are `NUMBER: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE START END`, major and minor in hexadecimal; `->` stands before the words of one who waits.
-fn listed_holders(locks: &str, device: u64, inode: u64) -> Vec<i32> {
+fn listed_holders(locks: &str, device: u64, inode: u64, on_any_device: bool) -> Vec<i32> {
     use nix::libc::{major, minor};
     let device = format!("{:02x}:{:02x}", major(device as _), minor(device as _));
     let holder = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [_, "FLOCK", _, "WRITE", pid, file, ..] = words.as_slice() else { return None };
         let (on, number) = file.rsplit_once(':')?;
-        let is_it = number.parse() == Ok(inode);
+        let is_it = number.parse() == Ok(inode) && (on_any_device || on == device);
         is_it.then_some((on != device, pid.parse::<i32>().ok().filter(|pid| *pid > 0)?))
     };
     let mut found: Vec<(bool, i32)> = locks.lines().filter_map(holder).collect();
@@ -130,8 +142,13 @@ mod tests {
             4: FLOCK  ADVISORY  WRITE 712 00:1a:1235 0 EOF\n5: FLOCK  ADVISORY  WRITE 7 fe:00:1234 0 EOF\n\
             6: FLOCK  ADVISORY  WRITE 0 00:1a:1234 0 EOF\n7: FLOCK\n";
         let device = nix::libc::makedev(0, 0x1a);
-        assert_eq!(listed_holders(locks, device as u64, 1234), [708, 7]);
-        assert_eq!(listed_holders(locks, device as u64, 99), [0; 0]);
+        assert_eq!(listed_holders(locks, device as u64, 1234, true), [708, 7]);
+        assert_eq!(
+            listed_holders(locks, device as u64, 1234, false),
+            [708],
+            "7 holds a file on another device"
+        );
+        assert_eq!(listed_holders(locks, device as u64, 99, true), [0; 0]);
     }
 
     #[cfg(target_os = "linux")]

@@ -22,6 +22,8 @@ pub const ATTEMPTS: usize = PAUSES.len() + 1;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Within which a daemon ends, or says that others use it.
 const ENDS_WITHIN: Duration = Duration::from_secs(6);
+/// Within which a daemon that lives takes connections, or it is asked to end without.
+const COMES_UP_WITHIN: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// One attempt and its end, of another limactl, and some more.
 const LOCK_PATIENCE: Duration = Duration::from_secs(60);
@@ -313,6 +315,13 @@ impl Supervisor<'_> {
             Err(error) => return Err(error),
         }
         tracing::info!("Stopping the daemon of network `{}`", network.name);
+        // One whose limactl was killed may not have written its number yet.
+        let deadline = Instant::now() + COMES_UP_WITHIN;
+        let is_coming =
+            || daemon::look(network, self.system.os).is_alive() && !daemon::serves(network).unwrap_or(true);
+        while is_coming() && Instant::now() < deadline {
+            std::thread::sleep(LOOK_AGAIN);
+        }
         let stopped = self.runner().run(&privileged::stop(network, self.system));
         if !daemon::look(network, self.system.os).is_alive() {
             // It was quicker to end than the command to find it.
