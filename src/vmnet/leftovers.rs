@@ -27,23 +27,20 @@ pub fn clear(settings: &Settings, links: &mut Links, log: Log) {
     }
 }
 
-/// In the order of an end: see `up.rs`.
+/// In the order of an end (see `up.rs`), in which the table is the last to go.
 fn clear_own(settings: &Settings, links: &mut Links, log: Log) -> Result<(), Error> {
     let name = &settings.bridge;
-    // Without it no earlier run has made any rule.
-    let has_rules = tools::find("nft").is_some();
-    if has_rules {
+    let found = links.find(name).map_err(|source| Error::Kernel { what: "interfaces", source })?;
+    let bridge = found.filter(|found| found.alias == checks::alias(settings));
+    // Without the program no earlier run has made any rule.
+    let has_table = tools::find("nft").is_some() && firewall::is_there(name)?;
+    if has_table {
         gates::close(name).into_iter().for_each(|failure| log.warn(failure));
     }
-    let found = links.find(name).map_err(|source| Error::Kernel { what: "interfaces", source })?;
-    if let Some(bridge) = found.filter(|found| found.alias == checks::alias(settings)) {
-        let interface = || name.clone();
-        let failed = |source| Error::Interface { what: "delete the link", interface: interface(), source };
+    if let Some(bridge) = bridge {
+        let failed = |source| Error::Interface { what: "delete the link", interface: name.clone(), source };
         links.delete(bridge.index).map_err(failed)?;
         log.info(format!("Removed the bridge `{name}`, which this network had in another mode"));
     }
-    if has_rules && firewall::is_there(name)? {
-        firewall::remove(name)?;
-    }
-    Ok(())
+    if has_table { firewall::remove(name) } else { Ok(()) }
 }

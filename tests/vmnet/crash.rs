@@ -1,12 +1,14 @@
 //! The daemon is killed at every step of coming up, of making ports and of going down; the next one goes on with what is there, serves, and leaves nothing.
+//! And it fails at every step of coming up, and leaves nothing itself.
 //!
-//! strace(1) kills it as it enters its Nth system call of those that change something, before that call is made; N goes from the first to
-//! beyond the last. `LIMA_TEST_EVERY_CRASH=1` tries each of them by itself. Without it every few steps are tried, and several crashes in a row
-//! are left for one daemon to go on with.
+//! A step is a system call that changes something. Those of one daemon's life are listed by strace(1), which then kills others as they enter
+//! one of them, before it is made. `LIMA_TEST_EVERY_CRASH=1` tries each step by itself. Without it every few steps are tried, and several
+//! crashes in a row are left for one daemon to go on with.
 
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 
 use limactl::sys::received_fd;
 use nix::sys::signal::Signal;
@@ -22,7 +24,7 @@ use crate::support::until;
 const CHANGES: &str = "?open,openat,sendto,sendmsg,bind,listen,?unlink,unlinkat,?rename,?renameat,renameat2,?mknod,mknodat,?chown,fchown,fchownat,\
                        ?chmod,fchmod,fchmodat,ftruncate,write,flock,ioctl,?vfork,clone,?clone3,capset,setgroups,exit_group";
 /// Calls among them that only ask, or talk to people.
-const NO_CHANGES: [&str; 3] = ["O_RDONLY", "nlmsg_type=RTM_GET", "write(2, "];
+const NO_CHANGES: [&str; 3] = ["O_RDONLY", "RTM_GET", "write(2, "];
 /// Crashes that one daemon goes on with, where not every step is tried by itself.
 const IN_A_ROW: usize = 4;
 
@@ -52,7 +54,7 @@ fn a_shared_network_is_whole_again_after_a_crash_at_any_step() {
     with_place("a crash of a shared network", |place| {
         place.sh(DOCKER);
         let words = &["--vmnet-mode=shared", "--vmnet-gateway", GATEWAY];
-        at_every_step(place, &Kind { words, stride: 3, lends: true, reaches: GATEWAY });
+        at_every_step(place, &Kind { words, stride: 4, lends: true, reaches: GATEWAY });
     });
 }
 
@@ -60,7 +62,7 @@ fn a_shared_network_is_whole_again_after_a_crash_at_any_step() {
 fn a_host_network_is_whole_again_after_a_crash_at_any_step() {
     with_place("a crash of a host network", |place| {
         let words = &["--vmnet-mode=host", "--vmnet-gateway", GATEWAY];
-        at_every_step(place, &Kind { words, stride: 4, lends: true, reaches: GATEWAY });
+        at_every_step(place, &Kind { words, stride: 5, lends: true, reaches: GATEWAY });
     });
 }
 
@@ -69,7 +71,7 @@ fn a_network_on_an_interface_is_whole_again_after_a_crash_at_any_step() {
     with_place("a crash of a network on an interface", |place| {
         place.join_outside();
         let words = &["--vmnet-mode=bridged", "--vmnet-interface=up0"];
-        at_every_step(place, &Kind { words, stride: 1, lends: false, reaches: OUTSIDE });
+        at_every_step(place, &Kind { words, stride: 2, lends: false, reaches: OUTSIDE });
     });
 }
 
@@ -78,7 +80,7 @@ fn a_network_on_a_bridge_is_whole_again_after_a_crash_at_any_step() {
     with_place("a crash of a network on a bridge", |place| {
         join_bridge(place);
         let words = &["--vmnet-mode=bridged", "--vmnet-interface", BRIDGE];
-        at_every_step(place, &Kind { words, stride: 2, lends: false, reaches: OUTSIDE });
+        at_every_step(place, &Kind { words, stride: 3, lends: false, reaches: OUTSIDE });
     });
 }
 
@@ -112,6 +114,10 @@ fn steps(place: &Place, words: &[&str]) -> Vec<Step> {
     let mut alone = false;
     for line in trace.lines() {
         let Some((name, _)) = line.split_once('(') else { continue };
+        // Switches of the kernel are tried again and again while somebody else changes interfaces.
+        if line.contains("ERESTART") {
+            continue;
+        }
         let count = counts.entry(name).or_insert(0_usize);
         *count += 1;
         alone |= line.contains("net_socket_vmnet.pid");
@@ -158,11 +164,26 @@ fn life(place: &Place, words: &[&str], killed_at: Option<&Step>) -> (bool, Strin
         ended.is_some()
     });
     let ended = ended.unwrap();
-    let killed = ended.signal() == Some(Signal::SIGKILL as i32);
+    let killed = is_kill(ended);
     until("the tracer has ended", || place.world.processes().is_empty());
     let trace = std::fs::read_to_string(&trace).unwrap();
     assert!(killed || (asked && ended.success()), "{killed_at:?}: {ended}: {}\n{trace}", daemon.said());
     (killed, trace)
+}
+
+fn is_kill(ended: ExitStatus) -> bool {
+    ended.signal() == Some(Signal::SIGKILL as i32)
+}
+
+/// How the daemon ended; `None` as soon as it serves.
+#[track_caller]
+fn ended_or_serving(daemon: &mut Daemon) -> Option<ExitStatus> {
+    let mut ended = None;
+    until("the daemon ends, or serves", || {
+        ended = daemon.child.try_wait().unwrap();
+        ended.is_some() || daemon.said().contains("INFO | Listening at ")
+    });
+    ended
 }
 
 /// Connections of a machine on the stream socket and of one that has a tap.
@@ -209,17 +230,15 @@ fn a_guest_on_a_tap_has_its_traffic_through_crashes_at_every_step_of_a_start() {
         for step in steps[..coming_up].iter().step_by(if tries_all() { 1 } else { 4 }) {
             let injected = format!("inject={}:signal=KILL:when={}", step.0, step.1);
             let (mut daemon, _) = traced(place, &words, Some(injected));
-            let mut ended = None;
-            until("the daemon ends, or serves", || {
-                ended = daemon.child.try_wait().unwrap();
-                ended.is_some() || daemon.said().contains("INFO | Listening at ")
-            });
-            crashes += usize::from(ended.is_some_and(|ended| ended.signal() == Some(9)));
-            assert!(ended.is_none_or(|ended| ended.signal() == Some(9)), "{step:?}: {}", daemon.said());
-            assert!(guest.reaches_now(GATEWAY) && guest.reaches_now(OUTSIDE), "after a crash at {step:?}");
-            if ended.is_none() {
-                daemon.crash();
+            let ended = ended_or_serving(&mut daemon);
+            assert!(ended.is_none_or(is_kill), "{step:?}: {}", daemon.said());
+            match ended {
+                Some(_) => crashes += 1,
+                None => daemon.crash(),
             }
+            // Nobody is there who would mend anything.
+            guest.reaches(GATEWAY);
+            guest.reaches(OUTSIDE);
         }
         assert!(crashes > 10, "{crashes}");
         let daemon = place.serve("net", &words);
@@ -257,19 +276,18 @@ fn a_start_that_fails_at_any_step_says_so_and_leaves_nothing() {
             let before = (place.inventory(), picture(place));
             let coming_up = steps.iter().rposition(|(name, _)| name == "listen").unwrap();
             let mut said = String::new();
-            for step in &steps[..=coming_up] {
+            for (number, step) in steps[..=coming_up].iter().enumerate() {
+                // Programs are run in one way.
+                if step.0.starts_with("clone") && number % 4 != 0 && !tries_all() {
+                    continue;
+                }
                 // What cannot be removed stays, and so does a file of which nobody can say who holds it.
                 if ["unlink", "unlinkat", "flock"].contains(&step.0.as_str()) {
                     continue;
                 }
                 let injected = format!("inject={}:error=EOPNOTSUPP:when={}", step.0, step.1);
                 let (mut daemon, _) = traced(place, words, Some(injected));
-                let mut ended = None;
-                until("the daemon ends, or serves", || {
-                    ended = daemon.child.try_wait().unwrap();
-                    ended.is_some() || daemon.said().contains("INFO | Listening at ")
-                });
-                if let Some(ended) = ended {
+                if let Some(ended) = ended_or_serving(&mut daemon) {
                     assert_eq!(ended.code(), Some(1), "{step:?}: {}", daemon.said());
                     assert!(daemon.said().contains("ERROR| "), "{step:?}: {}", daemon.said());
                     said.push_str(&daemon.said());
@@ -360,7 +378,7 @@ fn a_crash_while_leases_are_written_leaves_no_half_a_file() {
         until("it listens", || daemon.said().contains("INFO | Listening at "));
         let guest = Guest::new(place, 1, borrow("net").1);
         guest.ask("");
-        assert_eq!(daemon.child.wait().unwrap().signal(), Some(9));
+        assert!(is_kill(daemon.child.wait().unwrap()));
         assert!(file("net_leases.json.new").exists());
         drop(guest);
         place.serve_shared().end();

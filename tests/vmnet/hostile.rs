@@ -26,8 +26,15 @@ fn connect() -> UnixStream {
     client
 }
 
+/// Those of sockets and taps: pipes come and go with the programs that the daemon runs.
 fn descriptors(daemon: &Daemon) -> usize {
-    std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count()
+    let all = std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap();
+    let targets = all.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+    let is_clients = |target: &std::path::PathBuf| {
+        let target = target.to_string_lossy();
+        target.starts_with("socket:") || target == "/dev/net/tun"
+    };
+    targets.filter(is_clients).count()
 }
 
 /// The next frame for a client.
