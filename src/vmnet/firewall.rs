@@ -1,8 +1,9 @@
-//! Our own nftables table: what leaves a network is masqueraded, what comes uninvited is dropped.
+//! Our own nftables tables: what leaves a network is masqueraded, what comes uninvited is dropped, and nobody floods the DHCP server.
 //!
-//! One table for each network, named after its bridge, replaced whole in one transaction, so that it can be written again at any time and
-//! connections go on. It never accepts on behalf of others: an accept ends our chain only (see `gates.rs` for chains that drop).
-//! A flush by somebody else is seen by [`RulesetNews`], and [`Firewall::assert`] puts the table back.
+//! Two tables for each network, of the families `inet` and `bridge`, named after its bridge and replaced whole in one transaction, so that they can be
+//! written again at any time and connections go on. They never accept on behalf of others: an accept ends our chain only (see `gates.rs` for chains
+//! that drop). A flush by somebody else is seen by [`RulesetNews`], and [`Firewall::assert`] puts the tables back. Where the kernel has no rules for
+//! bridges there is the first table alone.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -20,25 +21,37 @@ const RULESET_NEWS: u32 = 1 << 6;
 /// Bridges of containers: Docker's two kinds, Podman's.
 const CONTAINERS: [&str; 3] = ["docker0", "br-*", "podman*"];
 
-/// The table of one network.
+/// Questions to the DHCP server that one port may have a second, and at once: more than all stations behind it ask. The server reads the questions of
+/// all ports in turn, so what is beyond that is dropped before it stands in the way of others.
+const MOST_QUESTIONS: &str = "20/second burst 40 packets";
+
+/// The tables of one network.
 #[derive(Debug)]
 pub struct Firewall {
     table: String,
     script: String,
-    /// What `nft` lists when the table is as it should be.
+    /// Whether the ports are held to [`MOST_QUESTIONS`].
+    pub is_fair: bool,
+    /// What `nft` lists when the tables are as they should be.
     listed: String,
 }
 
 impl Firewall {
-    /// Writes the table, whatever was there under its name.
-    pub fn install(network: &Own) -> Result<Firewall, Error> {
+    /// Writes the tables, whatever was there under their name. `ports` begins the names of the bridge's ports.
+    pub fn install(network: &Own, ports: &str) -> Result<Firewall, Error> {
         let table = table_name(&network.bridge);
-        let mut firewall = Firewall { script: script(&table, network), table, listed: String::new() };
-        firewall.write()?;
+        let fair = if network.pool.is_some() { fair_script(&table, ports) } else { String::new() };
+        let plain = script(&table, network);
+        let mut firewall =
+            Firewall { script: plain.clone() + &fair, is_fair: true, table, listed: String::new() };
+        if firewall.write().is_err() && !fair.is_empty() {
+            (firewall.script, firewall.is_fair) = (plain, false);
+            firewall.write()?;
+        }
         Ok(firewall)
     }
 
-    /// Makes sure that the table is there and whole; true if it had to be written again.
+    /// Makes sure that the tables are there and whole; true if they had to be written again.
     pub fn assert(&mut self) -> Result<bool, Error> {
         if !self.listed.is_empty() && self.list()? == self.listed {
             return Ok(false);
@@ -56,33 +69,41 @@ impl Firewall {
         Ok(())
     }
 
-    /// Empty if the table is not there.
+    /// Empty if the tables are not there.
     fn list(&self) -> Result<String, Error> {
-        list(&self.table)
+        let mut listed = list("inet", &self.table)?;
+        if self.is_fair {
+            listed.push_str(&list("bridge", &self.table)?);
+        }
+        Ok(listed)
     }
 }
 
 /// Whether a bridge has a table.
 pub fn is_there(bridge: &str) -> Result<bool, Error> {
-    list(&table_name(bridge)).map(|listed| !listed.is_empty())
+    list("inet", &table_name(bridge)).map(|listed| !listed.is_empty())
 }
 
 /// Whether a bridge has a table that lets its machines out.
 pub fn has_way_out(bridge: &str) -> Result<bool, Error> {
-    list(&table_name(bridge)).map(|listed| listed.contains("masquerade"))
+    list("inet", &table_name(bridge)).map(|listed| listed.contains("masquerade"))
 }
 
-fn list(table: &str) -> Result<String, Error> {
-    let finished = tools::call("nft", &["list", "table", "inet", table]).map_err(Error::Firewall)?;
+/// Without what ports have asked so far.
+fn list(family: &str, table: &str) -> Result<String, Error> {
+    let words = ["--terse", "list", "table", family, table];
+    let finished = tools::call("nft", &words).map_err(Error::Firewall)?;
     Ok(String::from_utf8_lossy(&finished.stdout).into_owned())
 }
 
-/// Takes the table of a bridge away; that there is none is fine.
+/// Takes the tables of a bridge away; that there are none is fine.
 pub fn remove(bridge: &str) -> Result<(), Error> {
     let table = table_name(bridge);
     // Made before it is deleted: `destroy` is not known to every nft.
-    let script = format!("add table inet {table}\ndelete table inet {table}\n");
-    tools::call_checked("nft", &["-f", "-"], &script).map(drop).map_err(Error::Firewall)
+    let script = |family| format!("add table {family} {table}\ndelete table {family} {table}\n");
+    let remove = |script: String| tools::call_checked("nft", &["-f", "-"], &script).map(drop);
+    // Kernels without rules for bridges refuse both.
+    remove(script("inet") + &script("bridge")).or_else(|_| remove(script("inet"))).map_err(Error::Firewall)
 }
 
 /// Names of tables have no `-` in them: nft reads some words with it as numbers. No two bridges have the same, because the names of networks have
@@ -98,6 +119,21 @@ fn table_name(bridge: &str) -> String {
         }
     }
     table
+}
+
+fn fair_script(table: &str, ports: &str) -> String {
+    format!(
+        "add table bridge {table}
+delete table bridge {table}
+table bridge {table} {{
+  set asking {{ type iface_index; size 1024; flags dynamic,timeout; timeout 1m; }}
+  chain prerouting {{
+    type filter hook prerouting priority filter; policy accept;
+    iifname \"{ports}*\" ether type ip udp dport 67 update @asking {{ iif limit rate over {MOST_QUESTIONS} }} drop
+  }}
+}}
+"
+    )
 }
 
 fn script(table: &str, network: &Own) -> String {

@@ -28,17 +28,20 @@ const STACK: usize = 128 * 1024;
 #[derive(Debug)]
 pub struct Rules {
     own: Own,
-    table: Firewall,
+    tables: Firewall,
     /// What was said of other people's firewalls last.
     warned: Vec<String>,
     log: Log,
 }
 
 impl Rules {
-    /// Writes our table, and rules into the firewalls of others.
-    pub fn install(own: &Own, log: Log) -> Result<Rules, Error> {
-        let table = Firewall::install(own)?;
-        let mut rules = Rules { own: own.clone(), table, warned: Vec::new(), log };
+    /// Writes our tables, and rules into the firewalls of others. `ports` begins the names of the bridge's ports.
+    pub fn install(own: &Own, ports: &str, log: Log) -> Result<Rules, Error> {
+        let tables = Firewall::install(own, ports)?;
+        if !tables.is_fair {
+            log.info("The kernel has no rules for bridges: who floods the DHCP server delays the others");
+        }
+        let mut rules = Rules { own: own.clone(), tables, warned: Vec::new(), log };
         rules.open_gates();
         for failure in gates::close_others(own) {
             log.warn(failure);
@@ -48,7 +51,7 @@ impl Rules {
 
     /// Puts back what is missing.
     fn mend(&mut self) {
-        match self.table.assert() {
+        match self.tables.assert() {
             Ok(false) => {}
             Ok(true) => self.log.warn("Somebody changed the firewall: put our table back"),
             Err(error) => self.log.error(error.told()),

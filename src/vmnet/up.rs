@@ -184,7 +184,7 @@ impl Up {
         }
         // Also where it fails: some may be there already.
         self.has_rules = true;
-        let rules = Rules::install(own, log)?;
+        let rules = Rules::install(own, &self.settings.port_prefix, log)?;
         log.info(format!("The firewall knows the network {}", own.subnet()));
         if own.shared {
             // Last: before the rules are there, nothing may pass.

@@ -242,3 +242,34 @@ fn a_flood_of_stations_takes_neither_the_addresses_nor_the_memory() {
         daemon.end();
     });
 }
+
+#[test]
+fn a_station_gets_an_address_while_another_one_floods() {
+    with_place("a flood that does not end", |place| {
+        let daemon = place.serve_shared();
+        let mut flood = connect();
+        is_answered(&mut flood);
+        let over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let flooding = scope.spawn(|| {
+                let mut number = 0;
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    flood.write_all(&question(QueryKind::Discover, number, None)).unwrap();
+                    number = (number + 1) % 50_000;
+                }
+                number
+            });
+            until("the flood is there", || {
+                daemon.said().contains(": the stations behind its port hold 16 addresses already\n")
+            });
+            let asked = [1, 2, 3].map(|number| {
+                let guest = Guest::new(place, number, Wire::stream("net"));
+                guest.ask("")
+            });
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            flooding.join().unwrap();
+            assert_eq!(asked, [true; 3], "each the first time it asks");
+        });
+        daemon.end();
+    });
+}
