@@ -147,6 +147,10 @@ fn what_is_not_root_s_alone_is_refused_at_start_before_anything_runs() {
         spoil(&place);
         place.limactl(&["start", "a"]).seen().ended_with(1).says(told).done();
         assert_eq!(starts(&place), 0);
+        // Nor is one made that could not start: once that is mended, the same command goes.
+        let new = place.world.file_of("c", "");
+        place.limactl(&["start", "--network=lima:shared", &new]).seen().ended_with(1).says(told).done();
+        assert!(!place.world.path("lh/c").exists());
         assert!(status(&place, "shared")["fix"].as_str().unwrap().starts_with(&told[..40]));
         // Whoever does not want a network does not need one.
         let file = place.world.file_of("b", "");

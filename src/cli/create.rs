@@ -72,7 +72,7 @@ pub fn run(args: CreateArgs, app: &App) -> Outcome {
             (name, library.read_at(&typed, place)?)
         }
     };
-    if create(&context, &name, &library, &template, &edits, app)? == Created::Yes {
+    if create(&context, &name, &library, &template, &edits, false, app)? == Created::Yes {
         tracing::info!("Run `limactl start {name}` to start the instance.");
     }
     Ok(())
@@ -103,13 +103,14 @@ pub enum Created {
     GivenUp,
 }
 
-/// Makes instance `name` from a template and the flags; on a terminal, from what a person makes of it.
+/// Makes instance `name` from a template and the flags; on a terminal, from what a person makes of it. `starts`: it is started next.
 pub fn create(
     context: &Context,
     name: &str,
     library: &Library,
     template: &Template,
     edits: &[Edit],
+    starts: bool,
     app: &App,
 ) -> Result<Created, anyhow::Error> {
     warn_of_root(context);
@@ -122,8 +123,12 @@ pub fn create(
         true => chosen(context, name, library, template, edits)?,
     };
     let Some(text) = text else { return Ok(Created::GivenUp) };
-    let new =
-        NewInstance { name: name.to_owned(), text: text.clone().into_bytes(), label: template.typed.clone() };
+    let new = NewInstance {
+        name: name.to_owned(),
+        text: text.clone().into_bytes(),
+        label: template.typed.clone(),
+        starts,
+    };
     match instance::create(context, &new) {
         Ok(_) => Ok(Created::Yes),
         // Only a person's work is worth keeping; a file and flags are still there.

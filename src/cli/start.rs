@@ -49,7 +49,7 @@ pub fn run(args: StartArgs, app: &App) -> Outcome {
         Target::Named(name) => {
             let edits = source.edits.edits_with(&source.more, &context.host)?;
             let template = locator::default_template(&library, &name)?;
-            if create::create(&context, &name, &library, &template, &edits, app)? == Created::GivenUp {
+            if create::create(&context, &name, &library, &template, &edits, true, app)? == Created::GivenUp {
                 return Ok(());
             }
             name
@@ -62,7 +62,7 @@ pub fn run(args: StartArgs, app: &App) -> Outcome {
             }
             let edits = source.edits.edits_with(&source.more, &context.host)?;
             let template = library.read_at(&typed, place)?;
-            if create::create(&context, &name, &library, &template, &edits, app)? == Created::GivenUp {
+            if create::create(&context, &name, &library, &template, &edits, true, app)? == Created::GivenUp {
                 return Ok(());
             }
             name

@@ -19,6 +19,8 @@ pub struct NewInstance {
     pub text: Vec<u8>,
     /// What error messages call the text: `` `file.yaml` ``, `-`.
     pub label: String,
+    /// It is to be started at once: what is known to keep it from that keeps it from being made.
+    pub starts: bool,
 }
 
 /// Makes the directory, the ssh key if there is none yet, and the disk. Nothing is left of an instance that cannot be made.
@@ -38,6 +40,9 @@ pub fn create(context: &Context, new: &NewInstance) -> Result<Instance, Error> {
         super::prepare::warn(warning);
     }
     refuse_unsupported(&loaded.config)?;
+    if new.starts {
+        super::networks::check(context, &loaded.config)?;
+    }
     context.home.prepare()?;
     let _lock = lock_instance(context, &new.name)?;
     // Somebody may have been quicker than our lock.

@@ -23,14 +23,36 @@ fn named(config: &Config) -> impl Iterator<Item = &str> {
     config.networks.iter().filter_map(|nic| nic.attachment.network())
 }
 
-/// Makes instance `name` a user of all networks that its configuration names, and starts their daemons. All are checked before the first is
-/// started; on a failure the caller reconciles. networks.yaml is made if there is none, as upstream does at each start.
+/// Says what keeps the networks of a configuration from coming up, as far as that can be seen without running anything as root: before an image is
+/// fetched for nothing.
+pub(super) fn check(context: &Context, config: &Config) -> Result<(), Error> {
+    // A file that cannot be understood is told of once, by what comes next.
+    if named(config).next().is_none() {
+        return Ok(());
+    }
+    let Some((networks, wanted)) = wanted(context, config)? else { return Ok(()) };
+    let system = System::collect(context.host.os);
+    let supervisor = supervisor(context, &networks, &system, &|| false);
+    wanted.iter().try_for_each(|network| Ok(supervisor.check_start(network)?))
+}
+
+/// Makes instance `name` a user of all networks that its configuration names, and starts their daemons. On a failure the caller reconciles.
+/// networks.yaml is made if there is none, as upstream does at each start.
 pub(super) fn bring_up(
     context: &Context,
     name: &str,
     config: &Config,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Vec<Intent>, Error> {
+    let Some((networks, wanted)) = wanted(context, config)? else { return Ok(Vec::new()) };
+    networks.notes.iter().for_each(|note| tracing::info!("networks.yaml: {note}"));
+    let system = System::collect(context.host.os);
+    let supervisor = supervisor(context, &networks, &system, interrupted);
+    wanted.iter().map(|network| Ok(supervisor.bring_up(network, name)?)).collect()
+}
+
+/// The managed networks that a configuration names, each once, and what networks.yaml says; `None` if it names none.
+fn wanted(context: &Context, config: &Config) -> Result<Option<(ManagedNetworks, Vec<String>)>, Error> {
     let mut wanted: Vec<String> = named(config).map(str::to_owned).collect();
     wanted.sort();
     wanted.dedup();
@@ -39,20 +61,14 @@ pub(super) fn bring_up(
         // A file that cannot be understood only matters to who needs it.
         Err(error) if wanted.is_empty() => {
             tracing::warn!("{}", words::chain(&error));
-            return Ok(Vec::new());
+            return Ok(None);
         }
         Err(error) => return Err(error.into()),
     };
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
     if let Some(name) = wanted.iter().find(|name| networks.user_mode.contains(name)) {
         return Err(Error::UserMode { network: name.clone() });
     }
-    networks.notes.iter().for_each(|note| tracing::info!("networks.yaml: {note}"));
-    let system = System::collect(context.host.os);
-    let supervisor = supervisor(context, &networks, &system, interrupted);
-    wanted.iter().map(|network| Ok(supervisor.bring_up(network, name)?)).collect()
+    Ok((!wanted.is_empty()).then_some((networks, wanted)))
 }
 
 fn supervisor<'a>(

@@ -87,6 +87,7 @@ pub fn start(context: &Context, name: &str, options: &StartOptions) -> Result<St
         );
     }
     tracing::info!("Starting the instance `{name}` with internal VM driver `{}`", config.vm_type);
+    networks::check(context, config)?;
     prepare_existing(context, name, config)?;
     // What a crash left of other instances' networks, too.
     networks::reconcile_quietly(context);

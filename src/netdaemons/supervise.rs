@@ -57,6 +57,14 @@ enum Attempt {
 }
 
 impl Supervisor<'_> {
+    /// Says what keeps network `name` from being used by anybody, as far as that can be seen without running anything as root.
+    pub fn check_start(&self, name: &str) -> Result<(), Error> {
+        let network = self.known(name)?;
+        validate::check_use(self.networks, network, self.system, &ThisMachine)?;
+        // One that runs needs nothing more.
+        if daemon::look(network, self.system.os).is_alive() { Ok(()) } else { self.check() }
+    }
+
     /// Makes `instance` a user of network `name` and starts its daemon if it does not run. The caller hands the intent on, or drops it and
     /// reconciles.
     pub fn bring_up(&self, name: &str, instance: &str) -> Result<Intent, Error> {
