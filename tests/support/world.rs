@@ -16,7 +16,7 @@ use super::run::Run;
 /// Where the system's own programs are.
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Far beyond what any condition needs, on a machine that is busy with other tests.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// A hermetic place to call `limactl` in. Everything that it started ends with it.
 pub(crate) struct World {
