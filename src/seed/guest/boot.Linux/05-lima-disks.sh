@@ -3,16 +3,43 @@
 #
 # What is on a disk is asked of the disk itself, never of a label: labels are cut off by every file system at another length. Anything that
 # is found there, a file system on the whole disk included, is kept. Runs again within a boot without harm.
+#
+# udev reads a disk's table anew after each write to the disk, and for a moment the partitions are not there: what cannot be read is not blank.
 
 # shellcheck disable=SC2154 # name, device, format, fstype and fsargs are set by eval
-# content DEVICE: sets `found` to the type of what is on it, `nothing`, or `unclear`.
+# content DEVICE: sets `found` to the type of what is on it, `nothing`, or `unclear`. Only what is found three times in a row to be nothing is.
 content() {
+    blank=0
+    tries=30
+    while [ "$blank" -lt 3 ]; do
+        probe "$1"
+        case $found in
+        nothing) blank=$((blank + 1)) ;;
+        unclear) blank=0 ;;
+        *) return 0 ;;
+        esac
+        tries=$((tries - 1))
+        if [ "$tries" -eq 0 ]; then
+            found=unclear
+            return 0
+        fi
+        sleep 0.1 2>/dev/null || sleep 1
+    done
+}
+
+# probe DEVICE: what it looks like now.
+probe() {
     found=unclear
+    is_readable "$1" || return 0
     reply=$(blkid -p "$1" 2>/dev/null) && code=0 || code=$?
     case $code in
     0) ;;
-    2) found=nothing; return ;;
-    8) return ;;
+    # It says the same of a device that it cannot open.
+    2)
+        if is_readable "$1"; then found=nothing; fi
+        return 0
+        ;;
+    8) return 0 ;;
     # A small blkid has no options, and no output for a blank device.
     *)
         command -v blkid >/dev/null || return 0
@@ -30,9 +57,15 @@ content() {
     esac
 }
 
-# is_blank DEVICE: whether its first mebibyte is zeros.
+# is_readable DEVICE
+is_readable() {
+    [ "$(head -c 512 "$1" 2>/dev/null | wc -c)" -eq 512 ]
+}
+
+# is_blank DEVICE: whether its first mebibyte can be read and is zeros.
 is_blank() {
-    [ "$(head -c 1048576 "$1" | tr -d '\000' | head -c 1 | wc -c)" -eq 0 ]
+    [ "$(head -c 1048576 "$1" 2>/dev/null | wc -c)" -eq 1048576 ] &&
+        [ "$(head -c 1048576 "$1" | tr -d '\000' | head -c 1 | wc -c)" -eq 0 ]
 }
 
 # partition DISK: sets `part` to its first partition; empty if there is none.
@@ -51,6 +84,11 @@ await() {
     done
 }
 
+# settle: udev reads a table anew that was just written; until it has, the partitions come and go.
+settle() {
+    if command -v udevadm >/dev/null; then udevadm settle --timeout=10 || true; fi
+}
+
 # divide DISK FSTYPE: one partition over all of it. Without a program for that the file system takes the whole disk.
 divide() {
     part=/dev/$1
@@ -58,6 +96,7 @@ divide() {
     kind=L
     if [ "$2" = swap ]; then kind=S; fi
     printf 'type=%s\n' "$kind" | sfdisk -q --label gpt "/dev/$1"
+    settle
     part=/dev/${1}1
     await "$part"
 }
@@ -108,6 +147,7 @@ grow() {
         return 0
     fi
     grown=1
+    settle
     await "/dev/${1}1"
 }
 
@@ -142,7 +182,7 @@ use() {
         if ! is_mounted; then
             if [ -n "$fstype" ] && [ "$fstype" != "$2" ]; then log "disk $name: has $2, not $fstype"; fi
             mkdir -p "$target"
-            mount -t "$2" "$1" "$target"
+            mount -t "$2" "$1" "$target" 2>/dev/null || { sleep 1; mount -t "$2" "$1" "$target"; }
         fi
         fill "$1" "$2"
         ;;
@@ -157,6 +197,8 @@ set_up() {
     if [ -n "$part" ]; then
         grow "$1"
         content "$part"
+        # Somebody has made this partition, so more is asked of it than of a disk that is new.
+        if [ "$found" = nothing ] && ! is_blank "$part"; then found=unclear; fi
     else
         content "/dev/$1"
         if [ "$found" != nothing ]; then part=/dev/$1; fi
