@@ -25,6 +25,34 @@ use guest::{Guest, shells};
 
 const IID: &str = "iid-1795492740";
 
+/// While udev reads a partition table anew the partitions are not there for a moment. What is taken for blank is formatted.
+#[test]
+fn a_disk_that_cannot_be_read_is_not_taken_for_a_blank_one() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/seed/guest/boot.Linux/05-lima-disks.sh");
+    let script = fs::read_to_string(script).unwrap();
+    let (functions, _) = script.split_once("\nindex=0\n").unwrap();
+    for shell in shells() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["blank", "swap", "away"] {
+            fs::File::create(folder.path().join(name)).unwrap().set_len(4 << 20).unwrap();
+        }
+        let found = "
+            PATH=$PATH:/usr/sbin:/sbin
+            mkswap swap >/dev/null && mkswap away >/dev/null
+            for name in blank swap missing; do content $name; echo $name: $found; done
+            (sleep 0.5; mv away comes) & content comes; echo comes: $found";
+        let mut words = shell.split(' ');
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).args(["-c", &format!("set -eu\n{functions}\n{found}")]);
+        let output = command.current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(
+            said, "blank: nothing\nswap: swap\nmissing: unclear\ncomes: swap\n",
+            "{shell}: {output:?}"
+        );
+    }
+}
+
 #[test]
 fn a_boot_leaves_the_hosts_entry_the_environment_and_the_markers() {
     for shell in shells() {
